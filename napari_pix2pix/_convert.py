@@ -174,6 +174,8 @@ def _foreign_parts(translator: Translator) -> Iterator[str]:
         yield f"conditions ({', '.join(map(str, translator.conditions))})"
     if config.noise_channels:
         yield f"{config.noise_channels} noise planes"
+    if config.ndim == 3:
+        yield "volumes (ndim=3)"
     if config.z_context:
         yield f"neighbouring planes (z_context={config.z_context})"
     for what, codec in (("source", translator.source_codec), ("target", translator.target_codec)):

@@ -293,8 +293,6 @@ class Translator(ImagePredictor):
         >>> model.discriminator_map(image, model(image)).shape
         (96, 96)
         """
-        if self.ndim == 3:
-            raise InputError("3D can't show where the discriminator doubts yet: use a 2D model.")
         given, layers = image_of(prediction, self.target_codec.layout)
         judged = as_lazy_image(given, like=self.target_codec.layout, what="prediction")
         opened: LazyImage = EmptyImage(judged.height, judged.width, judged.frame_shape)
@@ -408,6 +406,8 @@ class Translator(ImagePredictor):
 
     def discriminator_predictor(self, device: str | None = None) -> DiscriminatorPredictor:
         """Return what `discriminator_map` runs on each frame of opened images."""
+        if self.ndim == 3:
+            raise InputError("3D can't show where the discriminator doubts yet: use a 2D model.")
         self.info.check_discriminator()
         discriminator = self.discriminator
         assert discriminator is not None

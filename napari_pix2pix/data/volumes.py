@@ -77,6 +77,11 @@ def _in_planes(
     return found.reshape(-1, depth, height, width)
 
 
+def middle_plane(planes: NDArray[Any]) -> NDArray[Any]:
+    """Return the middle plane (C, h, w) of a volume (C, Z, h, w); of an image the image."""
+    return planes if planes.ndim == 3 else planes[:, planes.shape[1] // 2]
+
+
 def flat_codec(codec: Codec) -> Codec:
     """Return the codec that sees the planes of volumes one by one."""
     if isinstance(codec, InstanceCodec) and codec.ndim == 3:

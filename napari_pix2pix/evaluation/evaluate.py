@@ -40,7 +40,7 @@ from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.inference.unlikeness import in_pixels
 from napari_pix2pix.metrics.baselines import Baseline
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.metrics.segmentation import Segmenter
+from napari_pix2pix.metrics.segmentation import OtsuBaseline, Segmenter
 from napari_pix2pix.napari_layers import read_pairs
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.model_info import describe_weights
@@ -263,6 +263,8 @@ def make_case(
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
         baseline = translator.info.baselines.maps[index]
+        if translator.ndim == 3 and isinstance(baseline, OtsuBaseline):
+            baseline = replace(baseline, smallest=1)  # of planes, not of volumes
     return EvaluationCase(
         name,
         opened,

@@ -58,6 +58,8 @@ def export_package(path: Path, generator: UNet | ResNet, info: ModelInfo) -> tup
     """Write a package with the model's authors and licence; return what a user has to know."""
     with needing("bioimageio", "A BioImage.IO package"):
         from bioimageio.core import test_model
+    if info.config.ndim == 3:
+        raise InputError("3D can't be written as a BioImage.IO package yet: write an ONNX file.")
     if not isinstance(info.source_codec, ImageCodec):
         raise InputError(
             "A BioImage.IO package can't turn labels into the planes that the network takes: "

@@ -20,6 +20,7 @@ _INSTANCE_PLANES = (
     "same object as right neighbour",
     "same object as lower neighbour",
 )
+_NEXT_PLANE = "same object as neighbour in the next plane"  # of volumes
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def describe_interface(info: ModelInfo, generator: UNet | ResNet) -> Interface:
         least=TileGrid.of_network(generator, 1, 1).padded[0],
         halo=0 if measures else generator.halo,
         mirrors=isinstance(generator, ResNet),
-        notes=tuple(_notes(info, measures)),
+        notes=(*_notes(info, measures), *_notes_of_volumes(generator, measures)),
     )
 
 
@@ -73,12 +74,16 @@ def describe_labels(codec: Codec) -> str:
             "-1 elsewhere. The label of a pixel is the class of its largest plane."
         )
     if isinstance(codec, InstanceCodec):
+        count, neighbours, last = "four", "its right and its lower neighbour are", "two"
+        if codec.ndim == 3:
+            count, last = "five", "three"
+            neighbours = "its right, its lower and its next plane's neighbour are"
         return (
-            "Each label image has four planes, from -1 (no) to 1 (yes): whether a pixel is "
+            f"Each label image has {count} planes, from -1 (no) to 1 (yes): whether a pixel is "
             f"foreground (above 0), how deep it lies in its object (1 from {codec.reach} pixels "
-            "on), and whether its right and its lower neighbour are of the same object. To get "
+            f"on), and whether {neighbours} of the same object. To get "
             "objects, take a watershed of the negative depth in the foreground, join parts where "
-            "the last two planes say so, and leave out objects of less than "
+            f"the last {last} planes say so, and leave out objects of less than "
             f"{plural(codec.smallest, 'pixel')}. The function split_objects of napari-pix2pix does "
             "so."
         )
@@ -116,6 +121,8 @@ def _planes(codec: Codec, channels: Sequence[str]) -> tuple[str, ...]:
     if isinstance(codec, ImageCodec):
         return tuple(channels)
     parts: tuple[str, ...] = _INSTANCE_PLANES
+    if isinstance(codec, InstanceCodec) and codec.ndim == 3:
+        parts = (*_INSTANCE_PLANES, _NEXT_PLANE)
     if isinstance(codec, ClassCodec):
         parts = tuple(f"class {value}" for value in codec.values)
     if len(channels) == 1:
@@ -129,6 +136,18 @@ def _with_neighbours(planes: Sequence[str], info: ModelInfo) -> tuple[str, ...]:
     if not z:
         return tuple(planes)
     return tuple(f"{plane} z{step:+d}" for step in range(-z, z + 1) for plane in planes)
+
+
+def _notes_of_volumes(generator: UNet | ResNet, measures: bool) -> Iterator[str]:
+    """Say what is true of the planes of volumes, which stand before heights and widths."""
+    if generator.ndim == 2:
+        return
+    stride, least, halo = generator.strides[0], generator.least_sizes[0], generator.halos[0]
+    around = "" if measures or not halo else f"; tiles need {plural(halo, 'plane')} around them"
+    yield (
+        f"It takes volumes: batch, channel, planes, height, width. Numbers of planes are multiples "
+        f"of {stride}, at least {least}{around}."
+    )
 
 
 def _notes(info: ModelInfo, measures: bool) -> Iterator[str]:

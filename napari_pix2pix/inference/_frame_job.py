@@ -28,10 +28,10 @@ from napari_pix2pix.data.inputs import has_unlabelled_pixels
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.volumes import encode
 from napari_pix2pix.errors import DeviceError
-from napari_pix2pix.inference._depth import planes_at_once, run_volume
 from napari_pix2pix.inference._run_tiles import FloatPlanes, fits_in_memory, kept_parts, to_device
 from napari_pix2pix.inference._stochastic import Dropouts, NoiseKind, dropping, noise_reader
 from napari_pix2pix.inference._turns import TURNS
+from napari_pix2pix.inference.depth import planes_at_once, run_volume
 from napari_pix2pix.inference.devices import choose_device, cut_image, fit_to_memory
 from napari_pix2pix.inference.networks import (
     ExternalNetwork,

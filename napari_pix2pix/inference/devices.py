@@ -110,8 +110,8 @@ def estimate_bytes_per_pixel(network: nn.Module, channels: int, *, side: int) ->
     weights = [*network.parameters(), *network.buffers()]
     memo = {id(weight): weight.detach().to("meta", torch.float32) for weight in weights}
     shadow = copy.deepcopy(network, memo).eval()
-    strides: tuple[int, ...] = getattr(network, "strides", ())
-    depth = [2 * strides[0]] if len(strides) == 3 else []  # planes of a volume
+    strides: tuple[int, ...] = getattr(network, "strides", (1, 1))
+    depth = [2 * stride for stride in strides[:-2]]  # planes of a volume
     alive: dict[int, int] = {}  # bytes by identity: a layer's output is the next one's input
     most = 0
 

@@ -114,6 +114,7 @@ class ConfigFields(BaseModel):
     )
     ndim: Literal[2, 3] = Field(
         2,
+        title="dimensions",
         description="2 translates planes one by one, or with neighbours as z_context says (2.5D): "
         "little more work. 3 translates volumes: planes are seen together and come out together, "
         "at several times the work and memory. For stacks whose last axis before Y is Z.",

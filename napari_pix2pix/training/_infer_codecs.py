@@ -144,15 +144,7 @@ def _in_volumes(
     """Return the codec of instances for volumes, where objects reach over several planes."""
     if not isinstance(codec, InstanceCodec):
         return codec
-    assert config.patch_planes is not None
-    blocks = sample_volumes(
-        opened,
-        areas,
-        size=_OBJECT_SIDE,
-        planes=_OBJECT_SIDE,
-        seed=config.seed,
-        most=_OBJECT_BLOCKS,
-    )
+    blocks = sample_object_blocks(opened, areas, config)
     return InstanceCodec.fit(
         [getattr(block, side) for block in blocks],
         [block.valid for block in blocks] if side == "target" else None,
@@ -161,6 +153,20 @@ def _in_volumes(
         smallest=config.smallest if side == "target" else None,
         ndim=3,
         z_step=float(2 ** (config.plane_levels or 0)),
+    )
+
+
+def sample_object_blocks(
+    opened: Sequence[OpenPair], areas: Sequence[Area], config: TrainConfig
+) -> list[SampleBlock]:
+    """Read blocks of volumes in which most objects are whole."""
+    return sample_volumes(
+        opened,
+        areas,
+        size=_OBJECT_SIDE,
+        planes=_OBJECT_SIDE,
+        seed=config.seed,
+        most=_OBJECT_BLOCKS,
     )
 
 

@@ -16,7 +16,7 @@ from napari_pix2pix.data.label_sets import read_as_labels
 from napari_pix2pix.data.lazy_image import LabelImage, LazyImage
 from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import ConfigError, InputError, plural
-from napari_pix2pix.training._volumes import fit_to_volumes
+from napari_pix2pix.training._volumes import describe_volumes, fit_to_volumes
 from napari_pix2pix.training.config import (
     LIGHT_WITHOUT_SOURCE,
     WITHOUT_SOURCE,
@@ -83,6 +83,7 @@ def validate_pairs(
     conditions = _conditions(opened, len(pairs))
     if start is not None:
         conditions = start.check_pairs(opened, conditions)
+    notes = (*notes, *describe_volumes(config))
     return ValidatedPairs(together, opened, len(pairs), conditions, config, notes)
 
 

@@ -32,6 +32,18 @@ def fit_to_volumes(config: TrainConfig, opened: Sequence[OpenPair]) -> TrainConf
     return config
 
 
+def describe_volumes(config: TrainConfig) -> list[str]:
+    """Say how volumes are seen; nothing of images."""
+    if config.ndim == 2:
+        return []
+    levels, planes, side = config.plane_levels or 0, config.patch_planes, config.patch
+    alone = ""
+    if levels:
+        steps = "step acts" if levels == 1 else f"{levels} steps act"
+        alone = f" The first downsampling {steps} within planes, which lie farther apart."
+    return [f"Volumes are seen in patches of {planes} planes of {side} x {side} pixels.{alone}"]
+
+
 def _check_volume(pair: OpenPair) -> None:
     shapes = pair.source.frame_shape, pair.target.frame_shape
     if not all(shape and shape[-1] > 1 for shape in shapes):

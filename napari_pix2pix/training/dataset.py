@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from napari_pix2pix.data.alignment import Alignment
 from napari_pix2pix.data.checks import alpha_notes, check_blocks, copies_note, overlaps_note
-from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.codecs import Codec, InstanceCodec
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.intensity_changes import IntensityChanges
 from napari_pix2pix.data.kinds import Kind
@@ -33,6 +33,7 @@ from napari_pix2pix.training._infer_codecs import (
     InferredCodecs,
     clipping_note,
     infer_codecs,
+    sample_object_blocks,
 )
 from napari_pix2pix.training._pair_checks import ValidatedPairs, validate_pairs
 from napari_pix2pix.training._schedule import steps_for_passes
@@ -137,7 +138,10 @@ def prepare(
         warnings.append(alignment_note)
     stop_if_asked()
 
-    baseline = fit_baselines(opened, blocks, conditions, *codecs, start)
+    fitted = blocks
+    if isinstance(codecs[1], InstanceCodec) and codecs[1].ndim == 3:  # objects of volumes
+        fitted = sample_object_blocks(opened, areas, config)
+    baseline = fit_baselines(opened, fitted, conditions, *codecs, start)
     validation_blocks, unknown_classes = leave_out_of_blocks(windows, *codecs)
     warnings += unknown_classes
     stop_if_asked()

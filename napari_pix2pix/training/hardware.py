@@ -56,11 +56,12 @@ def training_memory(data: TrainingData) -> int:
     with torch.device("meta"):
         generator, discriminator = build_networks(config, planes)
     side = config.patch
-    values = _activations(generator, planes.generator_in, side)
+    size = (side, side) if config.patch_planes is None else (config.patch_planes, side, side)
+    values = _activations(generator, planes.generator_in, size)
     weights = _weights(generator)
     if discriminator is not None:
         # Fake and real patches when it learns, and once more for the generator's gradient.
-        values += 3 * _activations(discriminator, planes.discriminator_in, side)
+        values += 3 * _activations(discriminator, planes.discriminator_in, size)
         weights += _weights(discriminator)
     # Every layer's output is kept for the gradient; gradients and workspaces need as much again.
     return _FLOAT * (2 * config.batch * values + _COPIES * weights)
@@ -70,7 +71,7 @@ def _weights(network: nn.Module) -> int:
     return sum(weight.numel() for weight in network.parameters())
 
 
-def _activations(network: nn.Module, planes: int, side: int) -> int:
+def _activations(network: nn.Module, planes: int, size: tuple[int, ...]) -> int:
     """Count the values that all layers output for one patch."""
     total = 0
 
@@ -81,7 +82,7 @@ def _activations(network: nn.Module, planes: int, side: int) -> int:
     leaves = [layer for layer in network.modules() if not any(layer.children())]
     hooks = [layer.register_forward_hook(count) for layer in leaves]
     with torch.no_grad():
-        network(torch.empty(2, planes, side, side, device="meta"))
+        network(torch.empty(2, planes, *size, device="meta"))
     for hook in hooks:
         hook.remove()
     return total // 2

@@ -14,6 +14,7 @@ import torch
 from napari_pix2pix.core.layers import channels_last
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.data.volume_blocks import read_volume
+from napari_pix2pix.data.volumes import middle_plane
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.devices import freed_memory_kept, name_device
 from napari_pix2pix.inference.predictor import Predictor
@@ -277,7 +278,7 @@ class TrainingLoop:
         top, left = self.data.origin
         frame = region.frame
         if image.ndim == 4:  # of a volume its middle plane is shown
-            frame, image = frame + image.shape[1] // 2, image[:, image.shape[1] // 2]
+            frame, image = frame + image.shape[1] // 2, middle_plane(image)
         return Preview(
             self.state.step,
             image,

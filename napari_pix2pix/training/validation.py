@@ -14,7 +14,7 @@ from napari_pix2pix.data.codecs import Codec, picture
 from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
-from napari_pix2pix.data.volumes import encode, flat_codec
+from napari_pix2pix.data.volumes import encode, flat_codec, middle_plane
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.baselines import Baseline, Baselines, Triple, fit_baseline
 from napari_pix2pix.metrics.names import primary_metric
@@ -71,12 +71,16 @@ def _triples(
         return []
     triples = [(block.source, block.target, block.valid) for block in own]
     has_valid = np.any(
-        [np.broadcast_to(b.valid, b.target.shape).any(axis=(1, 2)) for b in own], axis=0
+        [_any_of_channels(np.broadcast_to(b.valid, b.target.shape)) for b in own], axis=0
     )
     if not has_valid.all():  # channels that these blocks lack are fitted on those of all others
-        missing = ~has_valid[:, np.newaxis, np.newaxis]
+        missing = ~has_valid.reshape(-1, *(1,) * (own[0].target.ndim - 1))
         triples += [(block.source, block.target, block.valid & missing) for block in blocks]
     return triples
+
+
+def _any_of_channels(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.asarray(valid.reshape(len(valid), -1).any(axis=1))
 
 
 @dataclass(frozen=True)
@@ -245,24 +249,17 @@ def make_thumbnail(
     if validation is None:
         return None
     block = validation.blocks[0]
-    target = block.target if block.target.ndim == 3 else _middle_plane(block.target)
-    rows, columns = _liveliest(target)
+    rows, columns = _liveliest(middle_plane(block.target))
     source = block.source[..., rows, columns]
     planes = model.predict_window(source, validation.conditions[0], tile=0, decoded=False)
     encoded = encode(model.source_codec, source)
     truth = encode(model.target_codec, block.target[..., rows, columns])
-    if source.ndim == 4:
-        planes, encoded, truth = map(_middle_plane, (planes, encoded, truth))
+    planes, encoded, truth = map(middle_plane, (planes, encoded, truth))
     # Of the neighbouring planes the one in the middle is shown.
     middle = encoded[len(encoded) // (2 * z_context + 1) * z_context :]
     given, wanted = flat_codec(model.source_codec), flat_codec(model.target_codec)
     made, true = (picture(shown[: wanted.planes], wanted) for shown in (planes, truth))
     return np.concatenate((picture(middle[: given.planes], given), made, true), axis=1)
-
-
-def _middle_plane(volume: NDArray[Any]) -> NDArray[Any]:
-    """Return the middle plane (C, h, w) of a volume (C, Z, h, w)."""
-    return volume[:, volume.shape[1] // 2]
 
 
 def _liveliest(target: NDArray[Any]) -> tuple[slice, slice]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label
 
-from napari_pix2pix import Pair, evaluate, load, train
+from napari_pix2pix import Pair, convert, evaluate, load, train
 from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.lazy_image import as_lazy_image
 from napari_pix2pix.data.volumes import VolumeImage
@@ -57,10 +57,10 @@ def model(request):
     return with_weights_that_count(train(volume, 1 - volume, **fields))
 
 
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=3)
 @given(
     # Wide enough that the last axis is not taken for channels.
-    size=st.tuples(st.integers(2, 41), st.integers(1, 41), st.integers(17, 41)),
+    size=st.tuples(st.integers(2, 37), st.integers(1, 37), st.integers(17, 37)),
     tile=st.integers(1, 12),
     chunk=st.integers(3, 20),
     batch=st.integers(1, 3),
@@ -315,6 +315,22 @@ def test_maps_that_volumes_lack_are_refused_in_words(model):
         model.discriminator_map(volume, volume)
     with pytest.raises(InputError, match="one plane of 8 x 8 pixels, and volumes are asked for"):
         model(volume[0])
+
+
+def test_model_of_volumes_is_exported_as_onnx_and_in_no_other_form(model, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    notes = model.export(tmp_path / "m.onnx")
+    assert any("Numbers of planes are multiples of" in note for note in notes)
+    with pytest.raises(InputError, match="3D can't be written as a BioImage"):
+        model.export(tmp_path / "m.zip")
+    with pytest.raises(InputError, match=r"volumes \(ndim=3\)"):
+        convert(model_file(model, tmp_path), tmp_path / "m.pth")
+
+
+def model_file(model, folder):
+    """Save a model and return its path."""
+    model.save(folder / "m.safetensors")
+    return folder / "m.safetensors"
 
 
 def test_pair_given_for_validation_is_scored():

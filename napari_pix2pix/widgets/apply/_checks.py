@@ -105,7 +105,7 @@ def estimate(
     pairs = list(zip(jobs, planes, strict=True))
     seen = [_as_computed(card, image, options) for image in planes]
     pixels = [
-        len(job.frames) * (job.region.pixels if job.region else _pixels(image))
+        len(job.frames) * (image.depth * job.region.pixels if job.region else _pixels(image))
         for job, image in pairs
     ]
     results = sum(
@@ -131,7 +131,13 @@ def estimate(
         text += f", about {in_time_units(options.passes * seconds)}"
     text += f"; results {in_bytes(results)}"
     if trial is not None:
-        window = max(prod(grid.window) for grid in grids)
+        from napari_pix2pix.inference.depth import planes_at_once  # torch is loaded by now
+
+        network = trial.translator.generator
+        window = max(
+            prod(grid.window) * planes_at_once(network, image.depth, tile)
+            for grid, image in zip(grids, seen, strict=True)
+        )
         text += f", network about {in_bytes(window * trial.bytes_per_pixel)}"
     return f"{text}."
 
@@ -144,7 +150,8 @@ def _as_computed(card: ModelInfo, image: LazyImage, options: PredictOptions) -> 
 
 
 def _pixels(image: LazyImage) -> int:
-    return image.height * image.width
+    """Count the pixels of a frame, or of all planes of a volume."""
+    return image.depth * image.height * image.width
 
 
 def in_bytes(count: float) -> str:

@@ -53,7 +53,7 @@ def make_job(
     codec = card.source_codec
     taken = with_model_channels([snapshot(layer, copy=copy) for layer in layers], codec.layout)
     job = Job(taken, [])
-    planes = job.planes(codec, card.config.z_context)
+    planes = job.planes(codec, card.config.z_context, card.config.ndim)
     view = view_of(viewer, layers[0])
     if visible_only and not view.pixels:
         raise InputError(
@@ -98,6 +98,8 @@ def frames_in_view(
 
 def why_whole(card: ModelInfo, options: PredictOptions, *, replaces: bool) -> str:
     """Say why a model translates whole frames only, and no tiles where the user looks; else ""."""
+    if card.config.ndim == 3:
+        return "3D can't translate tile by tile where you look yet."
     per_image = options.norm_statistics != "running"
     if card.config.norm not in ("batch", "none") or per_image:
         return "The norms measure the whole image, so no tile is translated alone."

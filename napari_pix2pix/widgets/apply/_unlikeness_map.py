@@ -21,7 +21,7 @@ def compare_with_training(
 
     translator = known.with_its_weights(load_known(known))
     translator.info.check_usual()
-    image = job.copied().planes(translator.source_codec, translator.z_context)
+    image = job.copied().planes(translator.source_codec, translator.z_context, translator.ndim)
     own = translator.detached_copy()  # another dock may use the model meanwhile
     image, plain = own.as_computed(image, options), map_options(options)
     cells = []

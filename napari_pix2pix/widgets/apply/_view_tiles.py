@@ -101,7 +101,7 @@ def follow(
     read = load_known(request.model)
     translator = request.model.with_its_weights(read)
     digest, own, codec = translator.digest, translator.detached_copy(), translator.source_codec
-    planes = request.jobs[number].planes(codec, translator.z_context)
+    planes = request.jobs[number].planes(codec, translator.z_context, translator.ndim)
     pixel = translator.part_like(planes, request.options.output)
     options = request.options
     store = TileStore(

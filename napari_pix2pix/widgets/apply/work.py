@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Generator, Mapping, Sequence
@@ -14,6 +15,7 @@ from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec, InstanceCodec
 from napari_pix2pix.data.inputs import check_finite, open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.volumes import VolumeImage
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.inference.uncertainty import Draws
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 SPREAD = "mean", "deviation"  # what is shown of several samples
 _WIDE = 128  # pixels of halo above which tiles are larger, so that it costs less
+_VOLUME_SIDE = 128  # pixels of a tile of a volume, and its planes at most
 _SIDE = 128  # pixels of the image that speed is tried on, or the stride where it is more
 
 
@@ -46,10 +49,10 @@ class Job:
         """Return the same with data that no one else can change; in any thread."""
         return replace(self, sources=[source.copied() for source in self.sources])
 
-    def planes(self, codec: Codec, z_context: int) -> LazyImage:
+    def planes(self, codec: Codec, z_context: int, ndim: int) -> LazyImage:
         """Open the image as a model takes it, unread; raises `InputError` if it does not fit."""
         image = lazy_image_of_layers(with_model_channels(self.sources, codec.layout), "image")
-        return open_for_codec(image, codec, z_context)
+        return open_for_codec(image, codec, z_context, ndim)
 
 
 class Loaded(NamedTuple):
@@ -110,11 +113,13 @@ def apply_model(
     yield Loaded(read, translator.digest)
     options = _for_viewer(options, translator)
     own = translator.detached_copy()  # another dock may use the model meanwhile
-    images = [job.planes(translator.source_codec, translator.z_context) for job in jobs]
+    opening = translator.source_codec, translator.z_context, translator.ndim
+    images = [job.planes(*opening) for job in jobs]
     for image in images:
         check_finite(image)
     grids = [TileGrid.of_network(own.generator, image.height, image.width) for image in images]
-    total = options.samples * sum(map(_pixels, jobs, grids))
+    depths = [image.depth for image in images]
+    total = options.samples * sum(map(_pixels, jobs, grids, depths))
     began, before = time.perf_counter(), 0
     for number, (job, image) in enumerate(zip(jobs, images, strict=True)):
         codec, invalid, done = translator.target_codec, False, 0
@@ -128,8 +133,8 @@ def apply_model(
             image, options, frames=job.frames, region=job.region, first=job.first
         ):
             painter.add(tile)
-            invalid, done = invalid or tile.invalid, before + tile.done
-            before += tile.area.pixels if tile.is_last else 0
+            invalid, done = invalid or tile.invalid, before + image.depth * tile.done
+            before += image.depth * tile.area.pixels if tile.is_last else 0
             if tile.cells is not None:
                 shares[tile.frame] = share_unlike(tile.cells)
             yield Progress(number, painter.arrays, done, total, time.perf_counter() - began)
@@ -142,19 +147,24 @@ def apply_model(
 def try_speed(known: ModelEntry, device: str | None) -> Speed:
     """Translate a small image to learn how fast a model is, and how much memory it takes."""
     from napari_pix2pix.inference.devices import estimate_bytes_per_pixel
+    from napari_pix2pix.inference.networks import own_generator
 
     translator = load_known(known)
     own = translator.detached_copy()  # a run may begin meanwhile
     codec, network = own.source_codec, own.generator
     side = max(_SIDE, network.stride)  # no padding, which would be computed and not counted
-    image = LazyImage(np.zeros((codec.channels, side, side), codec.dtype), channel_axis=0)
+    # Of volumes as many planes as halve to one.
+    depth = (own_generator(network).strides[0],) if network.ndim == 3 else ()
+    size = *depth, side, side
+    image = LazyImage(np.zeros((codec.channels, *size), codec.dtype), channel_axis=0)
+    planes = math.prod(size) / side**2
     condition = own.conditions[0] if own.conditions else None
     options = PredictOptions(condition=condition, device=device)
     best = 0.0
     for _ in range(2):  # the first warms up
         began = time.perf_counter()
         *_, last = own.predict(image, options)
-        best = max(best, last.done / (time.perf_counter() - began))
+        best = max(best, planes * last.done / (time.perf_counter() - began))
     least = max(2 * network.stride, network.least_size)
     return Speed(
         translator, best, estimate_bytes_per_pixel(network, network.in_channels, side=least)
@@ -163,6 +173,8 @@ def try_speed(known: ModelEntry, device: str | None) -> Speed:
 
 def tile_side(predictor: Predictor) -> int:
     """Return the pixels of a tile: few, to see it come and to cancel soon; enough for its halo."""
+    if predictor.ndim == 3:
+        return _VOLUME_SIDE
     return 512 if predictor.generator.halo <= _WIDE else 1024
 
 
@@ -199,17 +211,18 @@ class Canvas:
     def __init__(self, codec: Codec, planes: LazyImage, before: Any = None) -> None:
         self._codec, self._layout = codec, codec.layout
         self._frame_shape = planes.frame_shape
-        self._size = (planes.height, planes.width)
+        depth = (planes.depth,) if isinstance(planes, VolumeImage) else ()
+        self._size = (*depth, planes.height, planes.width)
         self._before = before  # an earlier result, kept around what is painted now
         self.array: np.ndarray | None = None  # None until something is painted
 
     def paint(self, frame: int, box: Box, pixels: np.ndarray) -> None:
-        """Paint a part of a frame, (C, h, w)."""
+        """Paint a part of a frame, (C, h, w), or of a volume, (C, Z, h, w)."""
         # Labels take no booleans.
         pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
         if self.array is None:
             self.array = self._start(len(pixels), pixels.dtype)
-        part = self._view(frame)[:, box.rows, box.columns]
+        part = self._view(frame)[..., box.rows, box.columns]
         if isinstance(self._codec, InstanceCodec) and self._before is not None:
             # Objects of an earlier part keep their numbers, and the new ones come after them.
             part[...] = 0
@@ -218,17 +231,18 @@ class Canvas:
         dtype = np.promote_types(self.array.dtype, pixels.dtype)
         if dtype != self.array.dtype:
             self.array = self.array.astype(dtype)
-            part = self._view(frame)[:, box.rows, box.columns]
+            part = self._view(frame)[..., box.rows, box.columns]
         part[...] = pixels
 
     def _view(self, frame: int) -> np.ndarray:
-        """Return a frame, (C, H, W), to write into."""
+        """Return a frame, (C, H, W), or a volume, (C, Z, H, W), to write into."""
         assert self.array is not None
         view, axis = self.array, self._layout.channel_axis
+        before = -len(self._size) - 1
         view = (
-            view[..., np.newaxis, :, :]
+            np.expand_dims(view, before)
             if axis is None
-            else np.moveaxis(view, max(axis, -view.ndim), -3)
+            else np.moveaxis(view, max(axis, -view.ndim), before)
         )
         whole: np.ndarray = view[tuple(np.unravel_index(frame, self._frame_shape))]
         return whole
@@ -262,7 +276,7 @@ def _for_viewer(options: PredictOptions, translator: Translator) -> PredictOptio
     return options.model_copy(update={"tile": tile, "batch": batch, "output": output})
 
 
-def _pixels(job: Job, grid: TileGrid) -> int:
-    """Count what is translated: of a part all that its tiles cover."""
+def _pixels(job: Job, grid: TileGrid, depth: int) -> int:
+    """Count what is translated, in all planes: of a part all that its tiles cover."""
     whole = Box(0, grid.height, 0, grid.width)
-    return len(job.frames) * grid.rounded(job.region or whole).pixels
+    return len(job.frames) * depth * grid.rounded(job.region or whole).pixels

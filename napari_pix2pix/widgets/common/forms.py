@@ -85,7 +85,9 @@ class NumberEdit(ValuedContainerWidget[Any]):
         self.margins = (0, 0, 0, 0)
         self._integer = self.annotation is int
         self.box = NumberBox(integer=self._integer)
-        self.box.setRange(0 if self._nullable else min, max)  # 0 is None
+        # Below the least number there is one that stands for None: 0 where 0 is no choice.
+        none = 0 if min > 0 else min - 1
+        self.box.setRange(none if self._nullable else min, max)
         if self._nullable:
             self.box.setSpecialValueText(none_text)
         self.native.layout().addWidget(self.box)

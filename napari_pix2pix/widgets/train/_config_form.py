@@ -30,7 +30,13 @@ _PARTS = {
     "Optimisation": ("learning_rate", "keep"),
     "Model card": ("authors", "pixel_size"),
 }
-_NONE_TEXTS = {"discriminator_norm": "same as generator"}
+_NONE_TEXTS = {
+    "discriminator_norm": "same as generator",
+    "plane_levels": "by the distance of planes",
+    "patch_planes": "by the patch",
+}
+# Values in words.
+_CHOICES = {"ndim": (("2D or 2.5D: planes", 2), ("3D: volumes, slower", 3))}
 
 
 class ConfigForm(QWidget):
@@ -232,7 +238,9 @@ class _Row(QObject):
         super().__init__()
         field = TrainConfig.model_fields[name]
         self._none_text = _NONE_TEXTS.get(name, "not set")
-        self.editor = make_editor(name, field, none_text=self._none_text)
+        self.editor = make_editor(
+            name, field, none_text=self._none_text, choices=_CHOICES.get(name)
+        )
         self.label = make_label(self.editor)
         self.label.setWordWrap(True)
         self.reset = QToolButton()

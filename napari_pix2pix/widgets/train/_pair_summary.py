@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_pix2pix.data.codecs import picture
 from napari_pix2pix.data.pair import Pair, stop_when
+from napari_pix2pix.data.volumes import flat_codec, middle_plane
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.common.elements import Sentence, picture_label, push_button
@@ -95,7 +96,8 @@ def summarise_pairs(
 
 def _inferred(given: TrainConfig, used: TrainConfig) -> dict[str, Any]:
     """Return the values that will be used of the fields that the user did not set."""
-    shown, wanted = given.model_dump(), used.model_dump()
+    # The forms show those of the preset.
+    shown, wanted = TrainConfig(preset=given.preset).model_dump(), used.model_dump()
     return {
         name: value
         for name, value in wanted.items()
@@ -204,8 +206,10 @@ def _draw(
     config = config if model is None else model.fill(config)
     data = prepare(pairs, config.model_copy(update={"batch": _COLUMNS}), start=model)
     batch = data.sampler.batch(step)
-    return Patches(
-        tuple(picture(planes, data.source_codec) for planes in batch.source),
-        tuple(picture(planes, data.target_codec) for planes in batch.target),
-        config.patch,
+    # Of volumes the middle plane is shown.
+    codecs = flat_codec(data.source_codec), flat_codec(data.target_codec)
+    sources, targets = (
+        tuple(picture(middle_plane(planes)[: codec.planes], codec) for planes in side)
+        for side, codec in zip((batch.source, batch.target), codecs, strict=True)
     )
+    return Patches(sources, targets, config.patch)

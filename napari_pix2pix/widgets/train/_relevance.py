@@ -59,7 +59,11 @@ def irrelevant_fields(values: Mapping[str, Any], facts: PairFacts) -> set[str]:
         "r1_every": bool(values["r1"]),
         "decay_start": values["decay"] != "constant",
         "vertical_flips": bool(values["flips"]),
-        "z_context": facts.has_stacks,
+        "ndim": facts.has_stacks,
+        "z_context": facts.has_stacks and values["ndim"] == 2,
+        "plane_levels": values["ndim"] == 3,
+        "patch_planes": values["ndim"] == 3,
+        "plane_flips": values["ndim"] == 3 and bool(values["flips"]),
     }
     hidden |= {name for name, is_relevant in unless.items() if not is_relevant}
     return hidden | _of_other_kinds(facts)

@@ -1,0 +1,121 @@
+"""What a third dimension is worth: a synthetic volume, and nuclei in 3D, at equal seconds.
+
+The answer of the synthetic volume is known only from the planes six above: 2D can't see it, 2.5D
+does with a wide enough context, and 3D finds it by itself.
+
+    python benchmarks/volumes.py synthetic --seconds 180
+    python benchmarks/volumes.py nuclei PATH_OF_IMAGE PATH_OF_LABELS --seconds 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_pix2pix import Translator, train
+from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
+
+_ABOVE = 6  # planes
+_WAYS: Mapping[str, dict[str, Any]] = {
+    "2D": {"ndim": 2},
+    "2.5D": {"ndim": 2, "z_context": 2},
+    "3D": {"ndim": 3},
+}
+
+
+def structure(seed: int, *size: int) -> NDArray[np.float32]:
+    """Return a volume of smooth noise, in [0, 1], whose planes say little about each other."""
+    rng = np.random.default_rng(seed)
+    volume = ndimage.gaussian_filter(rng.standard_normal(size), (1, 2, 2))
+    return ((volume - volume.min()) / np.ptp(volume)).astype(np.float32)
+
+
+def train_each(
+    source: Any, target: Any, seconds: float, **fields: Any
+) -> Iterator[tuple[str, Translator]]:
+    """Train in each way for as many seconds."""
+    for name, way in _WAYS.items():
+        chosen = {**way, **fields, **(fields.get("volume") or {} if name == "3D" else {})}
+        chosen.pop("volume", None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield name, train(source, target, max_seconds=seconds, device="cpu", **chosen)
+
+
+def synthetic(seconds: float, seed: int) -> None:
+    """Translate a volume into what its planes show six above."""
+    source = structure(1, 48, 128, 128)
+    target = np.roll(source, _ABOVE, axis=0)
+    test = structure(2, 48, 128, 128)
+    truth = np.roll(test, _ABOVE, axis=0)[_ABOVE:]
+    fields = {"adversarial_weight": 0.0, "validation": 0.0, "seed": seed}
+    for name, model in train_each(source, target, seconds, **fields):
+        made = model(test, output="float")[_ABOVE:]
+        pearson = float(np.corrcoef(made.ravel(), truth.ravel())[0, 1])
+        print(f"{name:5} Pearson {pearson:.3f} after {model.info.steps} steps", flush=True)
+
+
+def stitch(planes: NDArray[Any], least: float = 0.25) -> NDArray[np.int64]:
+    """Join objects of neighbouring planes whose overlap is a quarter of their union or more."""
+    joined = np.zeros(planes.shape, np.int64)
+    count = 0
+    for z, plane in enumerate(planes):
+        for number in np.unique(plane[plane > 0]):
+            inside = plane == number
+            below = joined[z - 1][inside] if z else np.zeros(1, np.int64)
+            names, counts = np.unique(below[below > 0], return_counts=True)
+            unions = [np.count_nonzero(inside | (joined[z - 1] == name)) for name in names]
+            shares = counts / np.maximum(unions, 1)
+            if len(names) and shares.max() >= least:
+                joined[z][inside] = names[shares.argmax()]
+            else:
+                count += 1
+                joined[z][inside] = count
+    return joined
+
+
+def nuclei(image: str, labels: str, seconds: float, seed: int) -> None:
+    """Find nuclei in a stack: trained on its left columns, scored on its last 24 in 3D."""
+    volume, truth = tifffile.imread(image), tifffile.imread(labels)
+    held = slice(-24, None)
+    fields = {"patch": 32, "validation": 0.0, "target_kind": "instances", "seed": seed}
+    volume_fields = {"depth": 3}
+    left = slice(0, -28)  # four columns lie between
+    trained = volume[..., left], truth[..., left]
+    for name, model in train_each(*trained, seconds, volume=volume_fields, **fields):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = model(volume)[..., held]
+        joined = made if name == "3D" else stitch(made)
+        counts = label_counts(joined, truth[..., held], kind="instances")
+        scores = pool_label_scores([counts])
+        print(
+            f"{name:5} Dice {scores['dice']:.3f}, F1 of objects in 3D {scores['f1']:.3f} after "
+            f"{model.info.steps} steps",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["synthetic", "nuclei"])
+    parser.add_argument("files", nargs="*", help="image and labels of nuclei")
+    parser.add_argument("--seconds", type=float, default=180.0)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    if chosen.what == "synthetic":
+        synthetic(chosen.seconds, chosen.seed)
+    else:
+        nuclei(*chosen.files, chosen.seconds, chosen.seed)
+
+
+if __name__ == "__main__":
+    main()
