@@ -105,9 +105,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, tensors, ModelInfo.from_header(header, path), header[_COUNTERS])
 
 
-def write_checkpoint(path: Path, data: TrainingData, state: TrainingState) -> str:
+def write_checkpoint(
+    path: Path,
+    data: TrainingData,
+    state: TrainingState,
+    thumbnail: NDArray[np.uint8] | None = None,
+) -> str:
     """Write a run as it stands, and return the file's name."""
-    header = describe_model(state, data).to_header() | {_COUNTERS: state.counters()}
+    header = describe_model(state, data, thumbnail).to_header() | {_COUNTERS: state.counters()}
     write_container(path, state.tensors(), header)
     return str(path)
 

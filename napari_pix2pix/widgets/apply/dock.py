@@ -28,6 +28,7 @@ from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 from napari_pix2pix.widgets.common.runner import Work
 from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.runs.gallery import show_gallery
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -196,6 +197,8 @@ class ApplyDock(ApplyChoices):
     def _connect(self) -> None:
         view = self._view
         view.picker.changed.connect(self._take_model)
+        view.picker.runs.clicked.connect(self._open_runs)
+        view.picker.runs.show()
         for signal in (
             view.layers.changed,
             view.options.changed,
@@ -222,6 +225,9 @@ class ApplyDock(ApplyChoices):
         self._task.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)
         self._input_check.found.connect(view.note.set_text)
+
+    def _open_runs(self) -> None:
+        show_gallery(self._viewer, self)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)

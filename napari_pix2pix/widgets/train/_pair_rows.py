@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFrame,
@@ -29,6 +28,7 @@ from napari_pix2pix.widgets.common.layer_choice import (
     is_mask,
     unwrapped,
 )
+from napari_pix2pix.widgets.runs.records import LayerNames
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -36,15 +36,6 @@ if TYPE_CHECKING:
     from napari.utils.events import EventEmitter
 
     from napari_pix2pix.data.pair import Pair
-
-
-class LayerNames(BaseModel, frozen=True):
-    """The names of a pair's layers, by which an interrupted run finds them again."""
-
-    sources: list[str]
-    targets: list[str]
-    mask: str | None = None
-    condition: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
