@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.errors import FileError, plural
-from napari_pix2pix.metrics.names import describe_score
+from napari_pix2pix.metrics.names import describe_score, primary_metric
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.common.elements import (
     Sentence,
@@ -184,8 +184,12 @@ def _scores(info: ModelInfo) -> str:
     if info.scores is None:
         return "Nothing was held out, so there are no scores."
     made, rival = info.scores.prediction, info.scores.baseline
-    names = [name for name in made if name in rival][:_MOST_SCORES]
-    shown = [f"{describe_score(name)[0]} {made[name]:.3f} ({rival[name]:.3f})" for name in names]
+    # The score that decides which weights are the best comes first.
+    title, score = primary_metric(made)
+    others = [name for name in made if name in rival and made[name] is not score]
+    shown = [f"{title} {score:.3f} ({primary_metric(rival)[1]:.3f})"]
+    for name in others[: _MOST_SCORES - 1]:
+        shown.append(f"{describe_score(name).title} {made[name]:.3f} ({rival[name]:.3f})")
     return f"Held out, with the baseline in brackets: {', '.join(shown)}"
 
 

@@ -108,7 +108,7 @@ def _question(running: list[Training], unsaved: list[ModelEntry]) -> str:
     runs = [find_run(model.run) for model in unsaved if model.run is not None]
     kept = [run for run in (*runs, *(training.kept for training in running)) if run is not None]
     size = sum(run.size for run in kept)
-    on_disk = f" They take {size_in_words(size)} on the disk." if size else ""
+    on_disk = f" That takes {size_in_words(size)} on the disk." if size else ""
     resumed = " A training that was stopped can be resumed." if running else ""
     in_memory = [model for model in unsaved if model.run is None]
     lost = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_pix2pix.errors import InputError, Pix2PixError
+from napari_pix2pix.errors import InputError, Pix2PixError, plural
 from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.events import Done, Event, Prepared, Step
@@ -65,7 +65,7 @@ class TrainSession(QObject):
         """Name and steps of the run that goes on; empty without one."""
         if not self.runner.running or self.run is None:
             return ""
-        return f"{self.run.kept.name} is being trained, {self._steps:,} steps so far"
+        return f"{self.run.kept.name} is being trained, {plural(self._steps, 'step')} so far"
 
     @property
     def kept(self) -> KeptRun | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_pix2pix.training.events import (
     Done,
@@ -95,6 +95,9 @@ class TrainView:
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         self.panel = QWidget()  # all of them, which a dock shows
+        # Otherwise napari adds an empty space below.
+        grows = QSizePolicy.Policy.Expanding
+        self.panel.setSizePolicy(grows, grows)
         self._viewer = viewer
         self.runs = push_button(
             "Runs…", "Compare, use, name and delete the models of all trainings"
