@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from napari_pix2pix.errors import plural
@@ -65,7 +66,8 @@ class TrainingsInWindow:
 
     def add_model(self, model: ModelEntry) -> None:
         """Care for a model that was trained."""
-        self._trained.append(model)
+        # A file holds it: nothing of it need stay in memory.
+        self._trained.append(replace(model, translator=None) if model.run else model)
 
     def may_close(self) -> bool | None:
         """Ask whether to keep or to discard what would otherwise be forgotten."""

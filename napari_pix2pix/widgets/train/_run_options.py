@@ -155,9 +155,9 @@ class RunOptions(QWidget):
     def _index_of(self, model: Translator | Path | None) -> int:
         """Return a model's place among the choices; 0, a new model, if it has none."""
         if isinstance(model, Path):
-            files = [None if entry.translator else entry.file for entry in self._models]
-            if model in files:
-                return files.index(model) + 1
+            runs = [entry.run for entry in self._models]
+            if model in runs:
+                return runs.index(model) + 1
             return max(self.start.findData("file"), 0)
         same = [model is not None and entry.translator is model for entry in self._models]
         return same.index(True) + 1 if True in same else 0
