@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 _SIZE = 800, 640  # pixels
+_AT_ONCE = 10  # new cards: each reads what a file says of its model
 
 
 class RunGallery(QDialog):
@@ -59,8 +60,13 @@ class RunGallery(QDialog):
             card = self.cards.pop(path)
             self._column.removeWidget(card)
             card.deleteLater()
+        new = 0
         for position, run in enumerate(runs):
             if run.path not in self.cards:
+                new += 1
+                if new > _AT_ONCE:  # the others come when the window has answered
+                    self._soon.start(0)
+                    break
                 self.cards[run.path] = self._new_card()
                 self._column.insertWidget(position, self.cards[run.path])
             self.cards[run.path].show_run(run)

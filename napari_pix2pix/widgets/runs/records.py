@@ -23,7 +23,7 @@ from napari_pix2pix.training.model_info import ModelInfo, read_model_info
 
 RunState = Literal["running", "closed", "ended"]
 
-_MOST_READ = 200  # descriptions of models that are remembered
+_MOST_READ = 500  # records and descriptions of models that are remembered
 
 
 class LayerNames(BaseModel, frozen=True):
@@ -116,7 +116,7 @@ class KeptRun:
             stat = self.path.stat()
         except OSError as error:
             raise FileError(f"There is no file {self.path} any more.") from error
-        info = _read_info(self.path, stat.st_mtime_ns, stat.st_size)
+        info = _read_info(self.path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
         chosen = self.record.weights
         return info.with_weights(chosen) if chosen in info.weights else info
 
@@ -228,12 +228,21 @@ def size_in_words(size: int) -> str:
 def _read(path: Path) -> RunRecord | None:
     """Read a record; None where it is missing or damaged."""
     try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return _read_record(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@lru_cache(_MOST_READ)
+def _read_record(path: Path, *_state: int) -> RunRecord | None:
+    # The file's state belongs to the key: one that is written anew is read anew.
+    try:
         return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return None
 
 
 @lru_cache(_MOST_READ)
-def _read_info(path: Path, _changed: int, _size: int) -> ModelInfo:
-    # Time and size belong to the key: a file that is written anew is read anew.
+def _read_info(path: Path, *_state: int) -> ModelInfo:
     return read_model_info(path)

@@ -159,3 +159,12 @@ def test_one_window_has_one_gallery(gallery, viewer):
     dock = QWidget()
     viewer.window.add_dock_widget(dock, name="another")
     assert show_gallery(viewer, dock) is gallery
+
+
+def test_many_cards_come_one_after_the_other(gallery, keep, qtbot):
+    runs = [keep(str(number)) for number in range(12)]
+    gallery.refresh()
+    assert len(gallery.cards) == 10
+    qtbot.waitUntil(lambda: len(gallery.cards) == 12)
+    column = [gallery._column.itemAt(at).widget() for at in range(12)]
+    assert [card.run.path for card in column] == [run.path for run in reversed(runs)]
