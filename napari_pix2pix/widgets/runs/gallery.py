@@ -100,16 +100,7 @@ class RunGallery(QDialog):
 
     def delete(self, run: KeptRun) -> None:
         """Ask, and delete a run."""
-        saved = run.record.saved
-        where = (
-            "It was not saved anywhere else."
-            if saved is None or not saved.exists()
-            else f"Its copy in {saved} stays."
-        )
-        question = f"Delete {run.name} of {run.record.began} ({size_in_words(run.size)})? {where}"
-        answer = QMessageBox.question(self, "Runs", question)
-        if answer == QMessageBox.StandardButton.Yes:
-            models().delete(run)
+        delete_if_agreed(self, run)
 
     def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802
         """Show what has happened meanwhile."""
@@ -170,6 +161,20 @@ class RunGallery(QDialog):
         column.addWidget(Scroll(inside), 1)
         for widget in (self.message, self.said, self.total):
             column.addWidget(widget)
+
+
+def delete_if_agreed(window: QWidget, run: KeptRun) -> None:
+    """Ask, and delete a run."""
+    saved = run.record.saved
+    where = (
+        "It was not saved anywhere else."
+        if saved is None or not saved.exists()
+        else f"Its copy in {saved} stays."
+    )
+    question = f"Delete {run.name} of {run.record.began} ({size_in_words(run.size)})? {where}"
+    answer = QMessageBox.question(window, "Runs", question)
+    if answer == QMessageBox.StandardButton.Yes:
+        models().delete(run)
 
 
 def show_gallery(viewer: napari.viewer.Viewer, dock: QWidget) -> RunGallery:

@@ -27,7 +27,7 @@ from napari_pix2pix.widgets.common.elements import (
     row_of,
 )
 from napari_pix2pix.widgets.common.known_models import models
-from napari_pix2pix.widgets.runs.gallery import show_gallery
+from napari_pix2pix.widgets.runs.gallery import delete_if_agreed, show_gallery
 from napari_pix2pix.widgets.runs.records import KeptRun, interrupted_runs
 from napari_pix2pix.widgets.train._curves import Curves
 from napari_pix2pix.widgets.train._form import TrainForm
@@ -57,11 +57,12 @@ class ResumeOffer(QFrame):
             "Resume", "Continue where the run was interrupted, with the same layers open."
         )
         self.use = push_button("Use as it is", "Apply what the run has learned so far.")
-        self.discard = push_button("Discard", "Delete what the run has learned.")
-        lay_out_column(self, self.message, row_of(self.resume, self.use, self.discard))
+        self.delete = push_button("Delete…", "Delete what the run has learned, after a question.")
+        lay_out_column(self, self.message, row_of(self.resume, self.use, self.delete))
         self.use.clicked.connect(self._on_use)
         self.resume.clicked.connect(self._on_resume)
-        self.discard.clicked.connect(self._on_discard)
+        self.delete.clicked.connect(self._on_discard)
+        models().changed.connect(self._on_changed)
         self.hide()
 
     def check(self, folder: Path) -> None:
@@ -83,11 +84,14 @@ class ResumeOffer(QFrame):
         if self.run is not None:
             self.use_requested.emit(self.run)
 
+    def _on_changed(self) -> None:
+        """Offer another run where this one was deleted in the gallery."""
+        if self.run is not None and not self.run.path.exists():
+            self.check(self.run.path.parent)
+
     def _on_discard(self) -> None:
         if self.run is not None:
-            folder = self.run.path.parent
-            models().delete(self.run)
-            self.check(folder)
+            delete_if_agreed(self, self.run)
 
 
 class TrainView:

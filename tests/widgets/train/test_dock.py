@@ -11,6 +11,7 @@ import helpers
 import numpy as np
 import pytest
 from helpers import make_model, noise, with_other_best
+from qtpy.QtWidgets import QMessageBox
 
 import napari_pix2pix._train
 from napari_pix2pix._load import load
@@ -374,7 +375,7 @@ def test_next_dock_offers_a_run_that_was_cut_off(make_dock, qtbot, own_folder):
     assert len(list(own_folder.iterdir())) == 2
 
 
-def test_run_is_not_resumed_without_its_layers(make_dock, qtbot, own_folder):
+def test_run_is_not_resumed_without_its_layers(make_dock, qtbot, own_folder, monkeypatch):
     _, dock = run_until_there_are_curves(make_dock, qtbot)
     dock.close_work()
     viewer, other = make_dock()
@@ -382,7 +383,9 @@ def test_run_is_not_resumed_without_its_layers(make_dock, qtbot, own_folder):
     other.view.offer.resume.click()
     assert "open these layers first: dapi" in other.view.offer.message.text()
     assert other.state == "idle"
-    other.view.offer.discard.click()
+    yes = QMessageBox.StandardButton.Yes
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: yes)
+    other.view.offer.delete.click()
     assert not other.view.offer.isVisibleTo(other)
     assert list(own_folder.iterdir()) == []
 
