@@ -113,7 +113,7 @@ class RunOptions(QWidget):
     @start_from.setter
     def start_from(self, model: Translator | Path | None) -> None:
         if isinstance(model, Path):
-            if not self._index_of(model):
+            if not any(entry.run == model for entry in self._models):
                 self._file = model
                 self._offer_models()
         elif model is not None and not self._index_of(model):

@@ -61,7 +61,7 @@ class ResumeOffer(QFrame):
         lay_out_column(self, self.message, row_of(self.resume, self.use, self.delete))
         self.use.clicked.connect(self._on_use)
         self.resume.clicked.connect(self._on_resume)
-        self.delete.clicked.connect(self._on_discard)
+        self.delete.clicked.connect(self._on_delete)
         models().changed.connect(self._on_changed)
         self.hide()
 
@@ -89,7 +89,7 @@ class ResumeOffer(QFrame):
         if self.run is not None and not self.run.path.exists():
             self.check(self.run.path.parent)
 
-    def _on_discard(self) -> None:
+    def _on_delete(self) -> None:
         if self.run is not None:
             delete_if_agreed(self, self.run)
 
