@@ -16,6 +16,7 @@ from napari_pix2pix.data.pair import Pair, make_pairs, stop_when
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
 from napari_pix2pix.inference.options import check_callable
+from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.io.locks import locked
 from napari_pix2pix.io.outputs import check_apart
 from napari_pix2pix.napari_layers import read_pair, read_pairs
@@ -29,7 +30,7 @@ from napari_pix2pix.training.checkpoints import (
     write_checkpoint,
 )
 from napari_pix2pix.training.config import TrainConfig, with_default_budget
-from napari_pix2pix.training.dataset import prepare
+from napari_pix2pix.training.dataset import TrainingData, prepare
 from napari_pix2pix.training.distributed import (
     broadcast_from_rank0,
     check_same_on_all_ranks,
@@ -42,12 +43,14 @@ from napari_pix2pix.training.events import (
     Event,
     Health,
     Prepared,
+    PreviewWish,
     Region,
     Step,
     interrupt_stops,
 )
 from napari_pix2pix.training.fine_tuning import Pretrained
 from napari_pix2pix.training.loop import TrainingLoop, build_state
+from napari_pix2pix.training.state import TrainingState
 from napari_pix2pix.training.unlikeness import learn_usual
 from napari_pix2pix.training.validation import make_thumbnail
 from napari_pix2pix.translator import Translator
@@ -221,7 +224,8 @@ def training_events(
     start: Translator | str | Path | None = None,
     control: Control | None = None,
     began: float | None = None,  # the `time.perf_counter` at which the budget began
-    preview: Region | None = None,  # what `Preview` events show; a held-out block by default
+    # What `Preview` events show; a held-out block by default.
+    preview: Region | PreviewWish | None = None,
     preview_first: bool = False,  # whether the `Prepared` event has a preview, too
 ) -> Generator[Event, None, Translator]:
     """Train step by step: yield `Event` objects and return the model, also if it was stopped."""
@@ -258,7 +262,7 @@ def training_events(
         if before is not None:
             data = resume_run(state, data, before)
         # The first of several processes writes for all.
-        save = None if path is None or fabric.global_rank else partial(write_checkpoint, path, data)
+        save = None if path is None or fabric.global_rank else partial(_save, path, data)
         loop = TrainingLoop(
             state,
             data,
@@ -276,6 +280,12 @@ def training_events(
     tensors = {name: tensor.cpu().clone() for name, tensor in state.model_tensors().items()}
     tensors |= {f"usual.{name}": tensor for name, tensor in usual.items()}
     return Translator(tensors, describe_model(state, data, thumbnail, shares))
+
+
+def _save(path: Path, data: TrainingData, state: TrainingState, model: Predictor) -> str:
+    """Write a checkpoint with a picture, by which a run that was killed is recognised."""
+    picture = make_thumbnail(model, data.validation, data.config.z_context)
+    return write_checkpoint(path, data, state, picture)
 
 
 def _warnings_of(event: Event) -> tuple[str, ...]:

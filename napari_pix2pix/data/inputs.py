@@ -53,6 +53,12 @@ def open_source_image(
     like = Layout() if plain and shape and not has_axis else layout
     opened = as_lazy_image(image, like=like, what="image")
     opened = GrayAsRGB(opened) if gray and opened.channels == 1 else opened
+    if z_context and opened.frames == 1:
+        raise InputError(
+            f"The model also sees {plural(z_context, 'plane')} on each side of each plane "
+            f"(z_context={z_context}), and the image has one plane: give the whole stack, or take "
+            "a model that was trained without z_context."
+        )
     opened = ImageWithContext(opened, z_context) if z_context else opened
     check_channels(opened, channels, z_context)
     return opened

@@ -133,10 +133,15 @@ def _damaged(path: Path, reason: str) -> FileError:
     )
 
 
-def write_checkpoint(path: Path, data: TrainingData, state: TrainingState) -> str:
+def write_checkpoint(
+    path: Path,
+    data: TrainingData,
+    state: TrainingState,
+    thumbnail: NDArray[np.uint8] | None = None,
+) -> str:
     """Write a run as it stands, and return the file's name."""
     counters = _COUNTERS_IN_FILE.dump_python(state.counters(), mode="json")
-    header = describe_model(state, data).to_header() | {_COUNTERS: counters}
+    header = describe_model(state, data, thumbnail).to_header() | {_COUNTERS: counters}
     write_container(path, state.tensors(), header)
     return str(path)
 

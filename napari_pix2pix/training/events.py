@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -137,6 +138,15 @@ class Region:
             for span, first in zip((self.rows, self.columns), origin, strict=True)
         )
         return replace(self, rows=rows, columns=columns)
+
+
+@dataclass(eq=False)
+class PreviewWish:
+    """What a viewer wants to see while a network trains; it may change at any time."""
+
+    region: Region | None = None  # None for the first held-out block
+    frame: int | None = None  # of the pair, that is shown instead of the region's or the block's
+    seconds: float = math.inf  # between two previews, besides those of each epoch
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from napari_pix2pix.inference.devices import freed_memory_kept, name_device
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training._batches import BatchFeed, TensorBatch, make_rng, seeded
+from napari_pix2pix.training._previews import PreviewPlan
 from napari_pix2pix.training._schedule import Clock, Schedule
 from napari_pix2pix.training._step import Pix2PixStep
 from napari_pix2pix.training.dataset import TrainingData
@@ -36,12 +37,17 @@ from napari_pix2pix.training.events import (
     Health,
     Prepared,
     Preview,
+    PreviewWish,
     Region,
     Step,
     Validated,
 )
 from napari_pix2pix.training.state import TrainingState, build_networks, generator_format
-from napari_pix2pix.training.validation import NOT_FINITE_WEIGHTS, HealthWatch, not_finite
+from napari_pix2pix.training.validation import (
+    NOT_FINITE_WEIGHTS,
+    HealthWatch,
+    not_finite,
+)
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -90,14 +96,15 @@ class TrainingLoop:
     _: KW_ONLY
     control: Control  # the first process's control and clock count
     seconds_before: float = 0.0  # of the budget, for the preparation
-    save: Callable[[TrainingState], str] | None = None  # writes a checkpoint and returns its path
-    preview: Region | None = None  # shown after each epoch; the first held-out block by default
+    # Writes a checkpoint of the state, with a picture by its model, and returns its path.
+    save: Callable[[TrainingState, Predictor], str] | None = None
+    # What previews show, in time and after each epoch; the first held-out block by default.
+    preview: Region | PreviewWish | None = None
     preview_first: bool = False  # whether `Prepared` has a preview, of the untrained networks
 
     def __post_init__(self) -> None:
         self.config = self.state.config
-        if self.preview is not None:
-            self.preview = self.preview.moved(self.data.origin)
+        self.previews = PreviewPlan(self.preview, self.data)
         self.schedule = Schedule(
             self.config, self.data.steps_per_epoch, self.state.warm_up, self.data.most_steps
         )
@@ -141,6 +148,8 @@ class TrainingLoop:
                     break
                 yield step
                 yield from self._after_step(step)
+                if region := self.previews.due(self.clock.seconds()):
+                    yield self._preview_of(region)
                 epoch_ends = self.state.step % self.data.steps_per_epoch == 0
                 save_now = self._save_now()
                 if (epoch_ends or save_now) and not self._is_finite():
@@ -255,8 +264,9 @@ class TrainingLoop:
             "losses": state.take_mean_losses(),
         }
         state.history.append(record)
-        if self.preview is not None:
-            yield self._preview(self.preview, self._predict(self.preview))
+        region = self.previews.region()
+        if region is not None:
+            yield self._preview_of(region)
         if validation is None:
             return
         scores, prediction = validation.scores(self.model())
@@ -264,7 +274,7 @@ class TrainingLoop:
         best = state.keep_best(primary_metric(scores)[1])
         yield Validated(state.step, epoch, scores, validation.baseline, best)
         block = validation.blocks[0]
-        if self.preview is None:
+        if region is None:
             yield self._preview(block, prediction)
         progress = self.schedule.progress(state.step, began)
         for message in self.health.after_validation(
@@ -289,10 +299,17 @@ class TrainingLoop:
             kind=self.data.target_codec.kind,
         )
 
+    def _preview_of(self, region: Region) -> Preview:
+        began = self.clock.seconds()
+        self.previews.begin()
+        event = self._preview(region, self._predict(region))
+        self.previews.end(began, self.clock.seconds())
+        return event
+
     def _first_preview(self) -> Preview | None:
-        validation = self.data.validation
-        if self.preview is not None:
-            return self._preview(self.preview, self._predict(self.preview))
+        validation, region = self.data.validation, self.previews.region()
+        if region is not None:
+            return self._preview_of(region)
         if validation is None:
             return None
         return self._preview(validation.blocks[0], validation.predict(self.model(), 0))
@@ -329,7 +346,7 @@ class TrainingLoop:
         began = self.clock.seconds()
         self.state.seconds = began
         try:
-            event: Event = Checkpoint(self.state.step, self.save(self.state))
+            event: Event = Checkpoint(self.state.step, self.save(self.state, self.model()))
         except FileError as error:  # a full disk must not cost the model
             event = Health(self.state.step, f"The checkpoint was not written. {error}")
         now = self.clock.seconds()

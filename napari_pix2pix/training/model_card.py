@@ -53,7 +53,10 @@ def card_sentences(info: ModelInfo) -> list[str]:
     """Describe a model in short sentences, the most important first."""
     first = "Translates" if info.channels else "Makes"
     joins = f"{_given(info)} into {_made(info)}" if info.channels else f"{_made(info)} from noise"
-    sentences = [f"{first} {joins}.", *_of_conditions(info), *_of_training(info)]
+    context = info.config.z_context
+    sees = f"Sees {plural(context, 'plane')} on each side of each plane: it takes stacks."
+    sentences = [f"{first} {joins}.", *([sees] if context else [])]
+    sentences += [*_of_conditions(info), *_of_training(info)]
     if isinstance(info.source_codec, ImageCodec) and info.source_codec.assumed:
         sentences.append("Intensities: the whole range of the image's dtype.")
     config = info.config

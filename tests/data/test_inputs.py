@@ -35,7 +35,9 @@ def test_neighbours_are_channels():
     planes = open_source_image(np.ones((5, 8, 9)), Layout(), 3, z_context=1)
     assert planes.read(0, slice(0, 2), slice(0, 2)).shape == (3, 2, 2)
     with pytest.raises(InputError, match="of 1 channel, got 3"):
-        open_source_image(np.ones((8, 9, 3)), Layout(), 3, z_context=1)
+        open_source_image(np.ones((5, 8, 9, 3)), Layout(-1), 3, z_context=1)
+    with pytest.raises(InputError, match="the image has one plane: give the whole stack"):
+        open_source_image(np.ones((8, 9)), Layout(), 3, z_context=1)
 
 
 @pytest.mark.parametrize("rows", [8, 300])

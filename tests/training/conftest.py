@@ -78,11 +78,11 @@ def make_state():
 def make_loop(tiny, make_pair, device):
     """Return a maker of loops over one pair."""
 
-    def make(*, data=None, control=None, save=None, seconds_before=0.0, **fields):
+    def make(*, data=None, control=None, save=None, seconds_before=0.0, preview=None, **fields):
         config = tiny(**fields)
         data = data or prepare([make_pair()], config)
         state = build_state(config, data, device)
         how = {"control": control or Control(), "save": save, "seconds_before": seconds_before}
-        return TrainingLoop(state, data, make_fabric(config, device), **how)
+        return TrainingLoop(state, data, make_fabric(config, device), preview=preview, **how)
 
     return make

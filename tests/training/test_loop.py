@@ -58,7 +58,7 @@ def unequal(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
 
 def test_events_come_in_order(make_loop, short_epochs):
     data, slow = short_epochs(), 600.0  # seconds in which no machine is too slow
-    loop = make_loop(data=data, epochs=2, checkpoint_seconds=slow, **WHOLE, save=lambda _: "here")
+    loop = make_loop(data=data, epochs=2, checkpoint_seconds=slow, **WHOLE, save=lambda *_: "here")
     events = list(loop)
     kinds = [type(event) for event in events if not isinstance(event, Health)]
     epoch = [Step, Step, Step, Validated, Preview]
@@ -205,7 +205,7 @@ def test_a_run_ends_after_enough_passes_and_says_so(make_loop, short_epochs):
 
 def test_stop_keeps_the_model_so_far(make_loop):
     control = Control()
-    loop = make_loop(steps=50, control=control, save=lambda _: "here")
+    loop = make_loop(steps=50, control=control, save=lambda *_: "here")
     events = []
     for event in loop:
         events.append(event)
@@ -310,7 +310,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(
     spoil_loss(monkeypatch, at=5)
     saved: list[int] = []
 
-    def save(state):
+    def save(state, _picture):
         assert state.is_finite()
         saved.append(state.step)
         return "here"
@@ -332,7 +332,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(
 @pytest.mark.parametrize("steps", [4, 3], ids=["mid-epoch", "at the end of an epoch"])
 def test_weights_that_are_not_finite_end_the_run_too(steps, make_loop, short_epochs, monkeypatch):
     """A finite loss can have a gradient that is not; such weights are never kept."""
-    loop = make_loop(data=short_epochs(), steps=steps, save=lambda _: "here")
+    loop = make_loop(data=short_epochs(), steps=steps, save=lambda *_: "here")
     first = loop.state.snapshot()
     average = loop.state.average
 
@@ -363,7 +363,7 @@ def test_checkpoints_keep_their_distance(
 ):
     saved: list[float] = []
 
-    def save(_):
+    def save(*_):
         saved.append(counted_clock.now)
         counted_clock.now += writing
         return "here"
@@ -375,7 +375,7 @@ def test_checkpoints_keep_their_distance(
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_model(make_loop):
-    def save(_):
+    def save(*_):
         raise FileError("Can't write x: No space left on device; nothing was changed.")
 
     events = list(make_loop(steps=3, save=save, checkpoint_seconds=1e-9))
@@ -394,8 +394,7 @@ def test_the_tiny_network_learns(make_loop):
 
 def test_preview_of_a_region_is_what_the_model_makes_of_it(make_loop, make_pair):
     region = Region(pair=0, frame=0, rows=slice(16, 64), columns=slice(8, 40))
-    loop = make_loop(steps=2, validation=0.0)
-    loop.preview = region
+    loop = make_loop(steps=2, validation=0.0, preview=region)
     (event,) = [event for event in loop if isinstance(event, Preview)]
     source = make_pair().source[16:64, 8:40]
     planes = loop.model().predict_window(source[np.newaxis], decoded=False)

@@ -71,3 +71,10 @@ def test_labels_are_named():
     labels = (noise(48, 48) > 0.5).astype(np.uint8) + (noise(48, 48) > 0.9)
     model = make_model(noise(48, 48), labels.astype(np.uint8), target_kind="classes")
     assert "into labels of 3 classes." in card_sentences(model.info)[0]
+
+
+def test_a_model_of_stacks_says_how_many_planes_it_sees():
+    stack = noise(4, 48, 48)
+    info = make_model(stack, 1 - stack, z_context=2).info
+    sentence = "Sees 2 planes on each side of each plane: it takes stacks."
+    assert card_sentences(info)[1] == sentence

@@ -9,17 +9,26 @@ pytest.importorskip("qtpy.QtWidgets", reason="the docks need a Qt binding", exc_
 
 from helpers import docked
 from qtpy.QtCore import QSettings
+from qtpy.QtWidgets import QMessageBox
 
 from napari_pix2pix.widgets.apply.dock import ApplyDock
+from napari_pix2pix.widgets.common import settings
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.runner import _Job
 
 
+def _refuse(box):
+    """Fail instead of waiting for a click that never comes."""
+    raise AssertionError(f"Nobody is here to answer: {box.text()}")
+
+
 @pytest.fixture(autouse=True)
-def own_memory(tmp_path):
-    """Let each test remember in a folder of its own, and know no models."""
+def own_memory(tmp_path, monkeypatch):
+    """Let each test remember and keep runs in a folder of its own, and know no models."""
     models.cache_clear()
     remembered = tmp_path / "remembered"
+    monkeypatch.setattr(QMessageBox, "exec", _refuse)
+    monkeypatch.setattr(settings, "_data_folder", lambda: tmp_path / "data")
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(remembered))
     return remembered
 

@@ -36,6 +36,7 @@ from napari_pix2pix.widgets.common.legend import (
 )
 from napari_pix2pix.widgets.common.runner import Work
 from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.runs.gallery import show_gallery
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -209,6 +210,8 @@ class ApplyDock(ApplyChoices):
     def _connect(self) -> None:
         view = self._view
         view.picker.changed.connect(self._take_model)
+        view.picker.runs.clicked.connect(self._open_runs)
+        view.picker.runs.show()
         for signal in (
             view.layers.changed,
             view.options.changed,
@@ -252,6 +255,9 @@ class ApplyDock(ApplyChoices):
     def compare(self) -> Any:
         """Open the Compare dock with the last result and its source, and return it."""
         return open_dock(self._viewer, "Compare").choose_result(self.results)
+
+    def _open_runs(self) -> None:
+        show_gallery(self._viewer, self)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)

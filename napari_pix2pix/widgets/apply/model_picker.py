@@ -89,9 +89,15 @@ class ModelPicker(QWidget):
         self._reader = Runner(self)  # of PyTorch's files, in a thread
         self._being_read: ModelEntry | None = None
         self.combo = Choice()
-        self.combo.setToolTip("The model: those just trained or used, then recent files")
+        self.combo.setToolTip(
+            "The model: those just trained or used, those of earlier runs, then recent files"
+        )
         self.button = push_button("Open…", "Use the model of another file")
         self.folder = push_button("Folder…", "Offer all models in a folder")
+        self.runs = push_button(
+            "Runs…", "Compare, use, name and delete the models of all trainings"
+        )
+        self.runs.hide()  # a dock that can open the gallery shows it
         self.weights = WeightsChoice()
         self.description = Sentence()
         self.picture = QLabel()
@@ -165,8 +171,10 @@ class ModelPicker(QWidget):
             self.error.set_text(f"There is no model in {path}.")
 
     def _follow(self) -> None:
-        last = models().last()
-        if self._follows and last is not None:
+        last, model = models().last(), self._model
+        is_gone = model is not None and model.run is not None and model.file is None
+        if (self._follows and last is not None) or is_gone:
+            self._follows = True
             self._show(last)
         else:
             self.refresh()
@@ -216,7 +224,7 @@ class ModelPicker(QWidget):
     def _take_read(self, translator: Translator) -> None:
         read = self._being_read
         assert read is not None
-        assert read.path is not None
+        assert read.path is not None  # a run's model is never PyTorch's
         entry = models().of_file(read.path)  # another dock may have been faster
         if entry.translator is None:
             entry = models().remember(translator, read.name, path=read.path)
@@ -242,17 +250,17 @@ class ModelPicker(QWidget):
             if found is not chosen:
                 chosen = replace(found, weights=chosen.weights) if chosen.weights else found
             self._model = chosen
-        files = [models().of_file(path) for path in models().offered_files()]
-        others = [file for file in files if not any(file.is_same(entry) for entry in known)]
-        self._offered = [*known, *others]
+        self._offered = list(models().listed())
         if chosen is not None and not any(chosen.is_same(entry) for entry in self._offered):
             self._offered.insert(0, chosen)
         self.combo.blockSignals(True)
         self.combo.clear()
         for number, entry in enumerate(self._offered):
-            self.combo.addItem(entry.name)
+            details = entry.details
+            self.combo.addItem(f"{entry.name} ({details})" if details else entry.name)
             where = "not saved" if entry.path is None else str(entry.path)
-            self.combo.setItemData(number, where, Qt.ItemDataRole.ToolTipRole)
+            tip = "\n".join(filter(None, [details, where]))
+            self.combo.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
         if not self._offered:
             self.combo.addItem(self._nothing)
         if chosen is not None:
@@ -273,4 +281,5 @@ class ModelPicker(QWidget):
         row.addWidget(self.combo, 1)
         row.addWidget(self.button)
         row.addWidget(self.folder)
+        row.addWidget(self.runs)
         lay_out_column(self, row, self.weights, self.description, self.picture, self.error)

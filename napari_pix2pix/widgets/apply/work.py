@@ -91,12 +91,7 @@ class Speed(NamedTuple):
 
 def load_known(known: ModelEntry) -> Translator:
     """Return the model as it is remembered, read from its file if it is not in memory."""
-    if known.translator is not None:
-        return known.translator
-    from napari_pix2pix._load import load
-
-    assert known.path is not None
-    return load(known.path)
+    return known.load()
 
 
 def apply_model(

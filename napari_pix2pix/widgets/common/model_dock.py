@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QLayout,
-    QMessageBox,
     QVBoxLayout,
     QWidget,
 )
@@ -20,87 +19,13 @@ from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.widgets.apply.model_picker import ConditionChoice, ModelPicker
 from napari_pix2pix.widgets.common._model_drops import ModelDrops
+from napari_pix2pix.widgets.common.closing import ClosingGuard
 from napari_pix2pix.widgets.common.elements import ProgressRow, Scroll, Sentence, row_of
 
 if TYPE_CHECKING:
     import napari.viewer
 
 _WAIT = 100  # milliseconds between a change and the check of all choices
-
-
-class ClosingGuard(QObject):
-    """Tells when a dock closes, alone or with its viewer, and asks the user before that.
-
-    The user is asked after the window's button, menu and shortcut, but not after
-    ``viewer.close()``: in a script nobody may be there to answer, and "no" would come too late,
-    since it removes all layers first. The guard recognises it by just that: all layers were removed
-    in the same turn of the event loop.
-    """
-
-    # The dock or its viewer closes: stop all work and wait for it. May come more than once.
-    closing = Signal()
-
-    def __init__(
-        self,
-        widget: QWidget,
-        viewer: napari.viewer.Viewer,
-        question: Callable[[], str],
-    ) -> None:
-        super().__init__(widget)
-        self._widget = widget
-        self._viewer = viewer
-        self._question = question
-        # Runs while the last layer was removed in this turn of the event loop.
-        self._emptied = QTimer(self)
-        self._emptied.setSingleShot(True)
-        self._above: list[QObject] = []
-        widget.installEventFilter(self)
-        application = QCoreApplication.instance()
-        assert application is not None
-        application.aboutToQuit.connect(self.closing)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Notice that the widget moves to another window, or that its window closes."""
-        if event is None or watched is None:
-            return False
-        kind = event.type()
-        if kind == QEvent.Type.ParentChange:
-            self._watch_parents()
-        elif kind == QEvent.Type.Close and self._above and watched is self._above[-1]:
-            by_user = event.spontaneous() or not self._emptied.isActive()
-            if by_user and not self._may_close():
-                event.ignore()
-                return True
-            self.closing.emit()
-        return False
-
-    def _on_removed(self, _event: Any = None) -> None:
-        if not self._viewer.layers:
-            self._emptied.start(0)
-
-    def _watch_parents(self) -> None:
-        """Watch all parents of the widget; when napari closes a dock, the widget has none."""
-        for watched in self._above:
-            watched.removeEventFilter(self)
-        was_docked, self._above = bool(self._above), []
-        above = self._widget.parentWidget()
-        while above is not None:
-            above.installEventFilter(self)
-            self._above.append(above)
-            above = above.parentWidget()
-        removed = self._viewer.layers.events.removed
-        if self._above and not was_docked:
-            removed.connect(self._on_removed)
-        elif was_docked and not self._above:
-            removed.disconnect(self._on_removed)
-            self.closing.emit()
-
-    def _may_close(self) -> bool:
-        question = self._question()
-        if not question:
-            return True
-        answer = QMessageBox.question(self._widget, "napari-pix2pix", question)
-        return bool(answer == QMessageBox.StandardButton.Yes)
 
 
 class ModelDock(QWidget):

@@ -9,9 +9,9 @@ from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import KEY, MAP
+from napari_pix2pix.widgets.common.closing import ClosingGuard
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 from napari_pix2pix.widgets.common.layer_order import join_names, overlap
-from napari_pix2pix.widgets.common.model_dock import ClosingGuard
 from napari_pix2pix.widgets.compare._shown import SideBySide
 from napari_pix2pix.widgets.compare._swipe import Swipe
 from napari_pix2pix.widgets.compare._view import SIDES, STEPS, CompareView

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -13,6 +14,8 @@ from napari_pix2pix.widgets.common.plots import ThemedPlots
 
 if TYPE_CHECKING:
     import napari.viewer
+
+    from napari_pix2pix.training.model_info import ModelInfo
 
 _HEIGHT = 140
 _MOST_POINTS = 4000  # of a curve; above, every second one is dropped
@@ -54,21 +57,31 @@ class Curves(ThemedPlots):
             self._reconstruction = _RECONSTRUCTIONS[event.reconstruction]
             self._show_legends()
         elif isinstance(event, Step):
-            for name, value in _losses(event).items():
+            for name, value in _losses(event.losses).items():
                 self._append(name, event.step, value)
         elif isinstance(event, Validated):
             from napari_pix2pix.metrics.names import primary_metric
 
             name, score = primary_metric(event.prediction)
             self._append("score", event.step, score)
-            baseline = primary_metric(event.baseline)[1]
-            if not self.points("baseline")[0]:
-                self._append("baseline", 0, baseline)  # a line needs two points
-            self._append("baseline", event.step, baseline)
-            self._make_plots()
-            axis = self._plots[1].getAxis("left")
-            axis.setLabel(name)
-            axis.resizeEvent()  # centres the new label; pyqtgraph would not
+            self._add_baseline(event.step, primary_metric(event.baseline)[1])
+            self._name_score(name)
+
+    def add_history(self, info: ModelInfo) -> None:
+        """Add what a resumed run did before: the mean losses and the scores of its epochs."""
+        from napari_pix2pix.metrics.names import primary_metric
+
+        for record in info.history:
+            for name, value in _losses(record.losses).items():
+                self._append(name, record.step, value)
+            if record.validation is None:
+                continue
+            name, score = primary_metric(record.validation)
+            self._append("score", record.step, score)
+            self._name_score(name)
+            if info.scores is not None:
+                self._add_baseline(record.step, primary_metric(info.scores.baseline)[1])
+        self.draw()
 
     def draw(self) -> None:
         """Draw the new points, as soon as the plots are in view."""
@@ -85,6 +98,17 @@ class Curves(ThemedPlots):
     def points(self, name: str) -> tuple[list[float], list[float]]:
         """Return steps and values of a curve, by its name in the colours."""
         return self._points.get(name, ([], []))
+
+    def _add_baseline(self, step: int, score: float) -> None:
+        if not self.points("baseline")[0]:
+            self._append("baseline", 0, score)  # a line needs two points
+        self._append("baseline", step, score)
+
+    def _name_score(self, name: str) -> None:
+        self._make_plots()
+        axis = self._plots[1].getAxis("left")
+        axis.setLabel(name)
+        axis.resizeEvent()  # centres the new label; pyqtgraph would not
 
     def _append(self, name: str, step: int, value: float) -> None:
         steps, values = self._points.setdefault(name, ([], []))
@@ -157,9 +181,8 @@ def _tick_strings(values: list[float], scale: float, spacing: float) -> list[str
     ]
 
 
-def _losses(step: Step) -> dict[str, float]:
+def _losses(losses: Mapping[str, float]) -> dict[str, float]:
     """Return the losses that are drawn; a log axis has no place for zero and below."""
-    losses = step.losses
     drawn = {
         "generator": losses.get("G_GAN"),
         "reconstruction": losses.get("G_L1", losses.get("G_reconstruction")),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -26,7 +27,7 @@ from napari_pix2pix.napari_layers import (
     snapshot,
     to_layer_data,
 )
-from napari_pix2pix.training.events import Preview, Region
+from napari_pix2pix.training.events import Preview, PreviewWish, Region
 from napari_pix2pix.widgets.common.elements import lay_out_column, pass_wheel_on, push_button
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW, LayerChoice, is_shapes, unwrapped
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
 
+_PERIOD = 5.0  # seconds between two previews
 _MEMORY = 2**27  # bytes of history; above, every second picture is dropped
 
 
@@ -47,23 +49,29 @@ class _PairLook:
     target: Snapshot
     frame_shape: tuple[int, ...]
     layout: Layout
+    layer: weakref.ref[Layer]  # of the source: it may be removed meanwhile
 
 
 class LivePreview(QWidget):
     """Adds the preview's layer, updates it, and looks back through its history."""
+
+    weights_wanted = Signal(int)  # the user wants to apply those of this step
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
         self._pairs: list[_PairLook] = []
         self._history: list[Preview] = []
+        self._wish = PreviewWish(seconds=_PERIOD)  # of the training in progress
+        self._place = (0, 0, 0, 0)  # pair, frame, first row and column of what the layer shows
         self.layer: Layer | None = None
         self._channels = PreviewChannels(viewer)
         self._wanted = QCheckBox("Live preview of")
         self._wanted.setChecked(True)
         self._wanted.setToolTip(
             "Show in the viewer what the network predicts for a part of the image that it is not "
-            "trained on."
+            "trained on. In a stack, it follows the frame that you look at, which may be one that "
+            "is trained on."
         )
         self._where = LayerChoice(is_shapes, "a held-out part")
         self._where.setToolTip(
@@ -80,7 +88,14 @@ class LivePreview(QWidget):
         self._go = push_button("Go to", "Move the view to the preview.")
         self._keep = push_button("Keep", "Keep the layer; the next training adds a new one.")
         self._remove = push_button("Remove", "Remove the layer now, not at the next training.")
+        self._weights = push_button(
+            "Use weights",
+            "Apply the weights of this step from now on: those of the best and of the last step "
+            "are kept.",
+        )
+        self._weights.hide()
         self._lay_out()
+        self._weights.clicked.connect(self._on_weights)
         self._wanted.toggled.connect(self._on_wanted)
         self._slider.valueChanged.connect(self._on_slider)
         self._go.clicked.connect(self.go_to)
@@ -95,7 +110,8 @@ class LivePreview(QWidget):
 
     def begin(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> None:
         """Forget the last training, and remember where the new pairs lie."""
-        self.remove()
+        self.close_work()
+        self.offer_weights(False)
         self._history = []
         self._pairs = [
             _PairLook(
@@ -103,10 +119,12 @@ class LivePreview(QWidget):
                 replace(snapshot(choice.targets[0], copy=False), data=None),
                 pair.source.frame_shape,
                 pair.target.layout,
+                weakref.ref(choice.sources[0]),
             )
             for choice, pair in zip(choices, pairs, strict=True)
         ]
         self._channels.begin([choice.targets for choice in choices])
+        self._viewer.dims.events.current_step.connect(self._follow)
         self._update_controls()
 
     def add(self, event: Preview) -> None:
@@ -123,36 +141,62 @@ class LivePreview(QWidget):
         self._slider.blockSignals(False)
         if self._wanted.isChecked() and len(self._history) == 1:
             self._add_layer(event)
+            self._follow()
         elif follows:
             self._show(event)
         self._update_controls()
 
-    def region(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> Region | None:
-        """Return what the user drew in the first pair; raises `InputError` if it lies elsewhere."""
+    def wish(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> PreviewWish:
+        """Return what is to be previewed; raises `InputError` if a drawn region lies elsewhere.
+
+        In a stack, it follows the frame that is shown.
+        """
+        region = self._drawn_region(choices, pairs)
+        self._wish = PreviewWish(region, seconds=_PERIOD)
+        return self._wish
+
+    def _drawn_region(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> Region | None:
+        """Return what the user drew in the first pair."""
         drawn = self._where.layer
         if drawn is None:
             return None
         layer, source = choices[0].sources[0], pairs[0].source
         like = snapshot(layer, copy=False)
         mask = mask_of(drawn, like)
-        position = list(layer.world_to_data(self._viewer.dims.point[-layer.ndim :]))
-        if like.channel_axis is not None:
-            del position[like.channel_axis]
-        axes = len(source.frame_shape)
-        frame = [
-            int(np.clip(round(at), 0, length - 1))
-            for at, length in zip(position[:axes], source.frame_shape, strict=True)
-        ]
+        frame = self._shown_frame(layer, like.channel_axis, source.frame_shape)
         if mask.ndim > 2:
-            frame = [int(n) for n in np.argwhere(mask)[0][:axes]]
+            frame = [int(n) for n in np.argwhere(mask)[0][: len(source.frame_shape)]]
             mask = mask[tuple(frame)]
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         return Region(
             pair=0,
-            frame=int(np.ravel_multi_index(frame, source.frame_shape)) if axes else 0,
+            frame=int(np.ravel_multi_index(frame, source.frame_shape)) if frame else 0,
             rows=slice(int(rows[0]), int(rows[-1]) + 1),
             columns=slice(int(columns[0]), int(columns[-1]) + 1),
         )
+
+    def _shown_frame(
+        self, layer: Layer, channel_axis: int | None, frame_shape: tuple[int, ...]
+    ) -> list[int]:
+        """Return the indices of the frame that the viewer shows of a layer."""
+        position = list(layer.world_to_data(self._viewer.dims.point[-layer.ndim :]))
+        if channel_axis is not None:
+            del position[channel_axis]
+        return [
+            int(np.clip(round(at), 0, length - 1))
+            for at, length in zip(position[: len(frame_shape)], frame_shape, strict=True)
+        ]
+
+    def _follow(self, _event: Any = None) -> None:
+        """Wish for the frame that is shown now, of the pair that is previewed."""
+        if not self._history:
+            return
+        shown = self._pairs[self._history[-1].pair]
+        layer = shown.layer()
+        if layer is None or not shown.frame_shape:
+            return
+        frame = self._shown_frame(layer, shown.source.channel_axis, shown.frame_shape)
+        self._wish.frame = int(np.ravel_multi_index(frame, shown.frame_shape))
 
     def remove(self) -> None:
         """Remove the layer from the viewer."""
@@ -162,6 +206,15 @@ class LivePreview(QWidget):
         if layer is not None and layer in map(unwrapped, self._viewer.layers):
             self._viewer.layers.remove(layer)
         self._update_controls()
+
+    def close_work(self) -> None:
+        """Remove the layer, and follow the frames that are shown no more."""
+        self._viewer.dims.events.current_step.disconnect(self._follow)
+        self.remove()
+
+    def offer_weights(self, offered: bool) -> None:
+        """Let the user ask for the weights of the step that is shown, after a run."""
+        self._weights.setVisible(offered)
 
     def keep(self) -> None:
         """Leave the layer to the user: don't update or remove it any more."""
@@ -202,6 +255,9 @@ class LivePreview(QWidget):
             self._add_layer(self._history[self._slider.value()])
         self._update_controls()
 
+    def _on_weights(self) -> None:
+        self.weights_wanted.emit(self._history[self._slider.value()].step)
+
     def _on_slider(self, index: int) -> None:
         self._show(self._history[index])
         self._update_controls()
@@ -212,9 +268,14 @@ class LivePreview(QWidget):
             first = self._channels.first(event.pair, image, layout)
             self.layer.data = to_layer_data(first, self._channels.layout(event.pair, layout))
             self._channels.show(event.pair, image, layout)
+            place = event.pair, event.frame, event.top, event.left
+            if place != self._place:
+                self._place = place
+                self.layer.translate = self._make(event).translate  # the other channels follow
 
     def _add_layer(self, event: Preview) -> None:
         self.layer = self._make(event)
+        self._place = event.pair, event.frame, event.top, event.left
         layers = self._viewer.layers
         selected = {unwrapped(layer) for layer in layers.selection}
         self._viewer.add_layer(self.layer)
@@ -265,7 +326,7 @@ class LivePreview(QWidget):
         above = QHBoxLayout()
         above.addWidget(self._wanted)
         above.addWidget(self._where, 1)
-        lay_out_column(self, above, self._below, spacing=2)
+        lay_out_column(self, above, self._below, self._weights, spacing=2)
 
 
 def _moved(place: LayerTransform, offset: Sequence[int]) -> LayerTransform:

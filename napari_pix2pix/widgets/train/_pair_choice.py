@@ -1,4 +1,4 @@
-"""The layers of a pair, and their names, by which an interrupted run finds them again."""
+"""The layers of a pair, which an interrupted run finds again by their names."""
 
 from __future__ import annotations
 
@@ -6,25 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import CopyMode, pair_of
 from napari_pix2pix.widgets.common.layer_choice import unwrapped
+from napari_pix2pix.widgets.runs.records import LayerNames
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_pix2pix.data.pair import Pair
-
-
-class LayerNames(BaseModel, frozen=True):
-    """The names of a pair's layers, by which an interrupted run finds them again."""
-
-    sources: list[str]
-    targets: list[str]
-    mask: str | None = None
-    condition: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_pix2pix.widgets.common.elements import lay_out_column, push_button
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
-from napari_pix2pix.widgets.train._pair_choice import LayerNames as LayerNames
 from napari_pix2pix.widgets.train._pair_choice import PairChoice as PairChoice
 from napari_pix2pix.widgets.train._pair_row import PairRow
 

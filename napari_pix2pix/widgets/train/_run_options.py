@@ -49,7 +49,7 @@ class RunOptions(QWidget):
         )
         self.start_error = Sentence(is_error=True)
         self._file: Path | None = None
-        self._models: list[ModelEntry] = []  # those in memory
+        self._models: list[ModelEntry] = []  # those in memory, and those of kept runs
         self._lay_out()
         self.show_devices([])
         self._offer_models()
@@ -105,14 +105,18 @@ class RunOptions(QWidget):
         index = self.start.currentIndex()
         if self.start.currentData() == "file":
             return self._file
-        return self._models[index - 1].translator if 0 < index <= len(self._models) else None
+        if not 0 < index <= len(self._models):
+            return None
+        model = self._models[index - 1]
+        return model.file if model.translator is None else model.translator
 
     @start_from.setter
     def start_from(self, model: Translator | Path | None) -> None:
         if isinstance(model, Path):
-            self._file = model
-            self._offer_models()
-        elif model is not None and self._index_of(model) == 0:
+            if not any(entry.run == model for entry in self._models):
+                self._file = model
+                self._offer_models()
+        elif model is not None and not self._index_of(model):
             models().remember(model, "a model")
         self.start.setCurrentIndex(self._index_of(model))
         self._on_start_changed()
@@ -134,11 +138,13 @@ class RunOptions(QWidget):
 
     def _offer_models(self) -> None:
         before = self.start_from
-        self._models = [entry for entry in models().known() if entry.translator is not None]
+        listed = models().listed()
+        self._models = [entry for entry in listed if entry.translator or entry.run]
         self.start.blockSignals(True)
         self.start.clear()
         self.start.addItem("a new model")
-        self.start.addItems([entry.name for entry in self._models])
+        for entry in self._models:
+            self.start.addItem(f"{entry.name} ({entry.details})" if entry.details else entry.name)
         if self._file is not None:
             self.start.addItem(self._file.name, "file")
         self.start.addItem("a file ...", "browse")
@@ -149,9 +155,12 @@ class RunOptions(QWidget):
     def _index_of(self, model: Translator | Path | None) -> int:
         """Return a model's place among the choices; 0, a new model, if it has none."""
         if isinstance(model, Path):
-            return self.start.findData("file")
-        translators = [entry.translator for entry in self._models]
-        return translators.index(model) + 1 if model in translators else 0
+            runs = [entry.run for entry in self._models]
+            if model in runs:
+                return runs.index(model) + 1
+            return max(self.start.findData("file"), 0)
+        same = [model is not None and entry.translator is model for entry in self._models]
+        return same.index(True) + 1 if True in same else 0
 
     def _on_start(self, index: int) -> None:
         if self.start.itemData(index) == "browse":

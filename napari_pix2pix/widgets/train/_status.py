@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,9 +23,11 @@ from napari_pix2pix.widgets.common.elements import (
     push_button,
     row_of,
 )
-from napari_pix2pix.widgets.common.known_models import ModelSaver, Written, models
+from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.plots import ScoreTable
+from napari_pix2pix.widgets.common.saving import ModelSaver, Written, remember_saved
 from napari_pix2pix.widgets.common.settings import in_time_units
+from napari_pix2pix.widgets.runs.records import find_run, size_in_words
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -182,7 +185,7 @@ class Outcome(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
-        self._translator: Translator | None = None
+        self._model: ModelEntry | None = None
         self._saver = ModelSaver(self)
         self.weights = WeightsChoice()
         self.scores = ScoreTable()
@@ -198,18 +201,22 @@ class Outcome(QWidget):
         self.apply.clicked.connect(self._on_apply)
         self._saver.saved.connect(self._on_saved)
         self._saver.failed.connect(self.message.set_text)
+        models().exchanged.connect(self._on_exchanged)
+        models().changed.connect(self._on_changed)
         self.hide()
 
-    def show_model(self, translator: Translator) -> None:
-        """Offer a model, and show its scores beside those of the baseline."""
-        self._translator = translator
-        self.weights.offer(translator.info)
-        scores = translator.info.scores_by_side
+    def show_model(self, model: ModelEntry) -> None:
+        """Offer a model in memory, and show its scores beside those of the baseline."""
+        self._model = model
+        info = model.read_info()
+        self.weights.offer(info)
+        scores = info.scores_by_side
         self.scores.setVisible(bool(scores))
         if scores:
             names = [name for name in scores["prediction"] if name in scores["baseline"]]
             self.scores.show_scores(scores, names[:_MOST_SCORES])
-        self.message.set_text("" if scores else "Nothing was held out, so there are no scores.")
+        unscored = "" if scores else "Nothing was held out, so there are no scores."
+        self.message.set_text(" ".join(filter(None, [unscored, _where_kept(model)])))
         self.show()
 
     def choose_weights(self, weights: AppliedWeights) -> None:
@@ -217,20 +224,53 @@ class Outcome(QWidget):
         before = self._translator
         if before is None:
             raise InputError("There is no model yet: train one first.")
-        chosen = before.with_weights(weights)
-        models().exchange(before, chosen)
-        self.show_model(chosen)
-        self.weights_chosen.emit(chosen)
+        models().exchange(before, before.with_weights(weights))
+
+    def choose_step(self, step: int) -> None:
+        """Take the weights after a step if they were kept, or say which were."""
+        if self._model is None:
+            return
+        info = self._model.read_info()
+        kept = {candidate.step: candidate.weights for candidate in info.candidates}
+        kept = kept or {info.steps: info.applied}
+        if step not in kept:
+            steps = " and ".join(f"{weights} ({at:,} steps)" for at, weights in kept.items())
+            self.message.set_text(f"The weights of step {step:,} were not kept: only {steps}.")
+            return
+        if kept[step] != info.applied:
+            self.choose_weights(kept[step])
+        self.message.set_text(f"The weights of step {step:,} are applied from now on.")
 
     def clear(self) -> None:
         """Forget the model."""
-        self._translator = None
+        self._model = None
         self.hide()
 
     def show_saved(self, translator: Translator, path: Path) -> None:
         """Show where a model was saved, and tell all docks."""
-        models().remember(translator, path.stem, path=path)
+        remember_saved(translator, path, None if self._model is None else self._model.run)
         self.message.set_text(f"Saved as {path}.")
+
+    def close_work(self) -> None:
+        """Wait until a model is saved."""
+        self._saver.close()
+
+    @property
+    def _translator(self) -> Translator | None:
+        return None if self._model is None else self._model.translator
+
+    def _on_exchanged(self, before: Translator, after: Translator) -> None:
+        """Show what took the place of the model, here, in the gallery or in another dock."""
+        if self._model is not None and before is self._model.translator:
+            self.show_model(replace(self._model, translator=after))
+            self.weights_chosen.emit(after)
+
+    def _on_changed(self) -> None:
+        """Forget a model whose run was deleted."""
+        model = self._model
+        is_known = any(entry.translator is self._translator for entry in models().known())
+        if model is not None and model.run is not None and not model.run.exists() and not is_known:
+            self.clear()
 
     def _on_saved(self, written: Written) -> None:
         if written.is_ours:
@@ -238,17 +278,22 @@ class Outcome(QWidget):
         else:
             self.message.set_text(" ".join([f"Saved as {written.path}.", *written.notes]))
 
-    def close_work(self) -> None:
-        """Wait until a model is saved."""
-        self._saver.close()
-
     def _on_weights(self) -> None:
         self.choose_weights(self.weights.value)
 
     def _on_save(self) -> None:
-        if self._translator is not None:
-            self._saver.ask(self._translator)
+        if self._model is not None:
+            self._saver.ask(self._model)
 
     def _on_apply(self) -> None:
         open_dock(self._viewer, "Apply").set_model(self._translator)
         self.apply_requested.emit(self._translator)
+
+
+def _where_kept(model: ModelEntry) -> str:
+    """Say that a model stays, and what that costs."""
+    run = None if model.run is None else find_run(model.run)
+    if run is None:
+        return "It is in memory alone: save it before you close napari."
+    size = size_in_words(run.size)
+    return f"It is kept under Runs ({size} on the disk) until you delete it there."

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_pix2pix.training.events import (
     Done,
@@ -18,6 +18,7 @@ from napari_pix2pix.training.events import (
     Step,
     Validated,
 )
+from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.elements import (
     Scroll,
     Sentence,
@@ -25,10 +26,12 @@ from napari_pix2pix.widgets.common.elements import (
     push_button,
     row_of,
 )
+from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.runs.gallery import delete_if_agreed, show_gallery
+from napari_pix2pix.widgets.runs.records import KeptRun, interrupted_runs
 from napari_pix2pix.widgets.train._curves import Curves
 from napari_pix2pix.widgets.train._form import TrainForm
 from napari_pix2pix.widgets.train._live_preview import LivePreview
-from napari_pix2pix.widgets.train._run import Autosave, interrupted_runs
 from napari_pix2pix.widgets.train._status import Outcome, RunStatus
 from napari_pix2pix.widgets.train._try_it import TryIt
 from napari_pix2pix.widgets.train._welcome import Welcome
@@ -38,25 +41,30 @@ if TYPE_CHECKING:
 
     from napari_pix2pix.data.pair import Pair
     from napari_pix2pix.training.config import TrainConfig
+    from napari_pix2pix.training.model_info import ModelInfo
     from napari_pix2pix.widgets.train._pair_rows import PairChoice
 
 
 class ResumeOffer(QFrame):
     """Offers to resume an interrupted run; hidden without one."""
 
-    resume_requested = Signal(object)  # the user wants to resume the run of this `Autosave`
+    resume_requested = Signal(object)  # the user wants to resume this `KeptRun`
+    use_requested = Signal(object)  # the user wants to apply its model
 
     def __init__(self) -> None:
         super().__init__()
-        self.run: Autosave | None = None
+        self.run: KeptRun | None = None
         self.message = Sentence()
         self.resume = push_button(
             "Resume", "Continue where the run was interrupted, with the same layers open."
         )
-        self.discard = push_button("Discard", "Delete what the run has learned.")
-        lay_out_column(self, self.message, row_of(self.resume, self.discard))
+        self.use = push_button("Use as it is", "Apply what the run has learned so far.")
+        self.delete = push_button("Delete…", "Delete what the run has learned, after a question.")
+        lay_out_column(self, self.message, row_of(self.resume, self.use, self.delete))
+        self.use.clicked.connect(self._on_use)
         self.resume.clicked.connect(self._on_resume)
-        self.discard.clicked.connect(self._on_discard)
+        self.delete.clicked.connect(self._on_delete)
+        models().changed.connect(self._on_changed)
         self.hide()
 
     def check(self, folder: Path) -> None:
@@ -66,25 +74,40 @@ class ResumeOffer(QFrame):
         self.setVisible(self.run is not None)
         if self.run is not None:
             self.message.set_text(
-                f"A training of {self.run.record.began} ({self.run.title}) was interrupted. It can "
-                "be resumed while the same layers are open."
+                f"A training of {self.run.record.began} ({self.run.name}) was interrupted. It can "
+                "be resumed while the same layers are open. Otherwise it stays under Runs."
             )
 
     def _on_resume(self) -> None:
         if self.run is not None:
             self.resume_requested.emit(self.run)
 
-    def _on_discard(self) -> None:
+    def _on_use(self) -> None:
         if self.run is not None:
-            folder = self.run.path.parent
-            self.run.discard()
-            self.check(folder)
+            self.use_requested.emit(self.run)
+
+    def _on_changed(self) -> None:
+        """Offer another run where this one was deleted in the gallery."""
+        if self.run is not None and not self.run.path.exists():
+            self.check(self.run.path.parent)
+
+    def _on_delete(self) -> None:
+        if self.run is not None:
+            delete_if_agreed(self, self.run)
 
 
 class TrainView:
     """The parts of the Train dock; state and buttons stay in view while the rest scrolls."""
 
-    def __init__(self, parent: QWidget, viewer: napari.viewer.Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        self.panel = QWidget()  # all of them, which a dock shows
+        # Otherwise napari adds an empty space below.
+        grows = QSizePolicy.Policy.Expanding
+        self.panel.setSizePolicy(grows, grows)
+        self._viewer = viewer
+        self.runs = push_button(
+            "Runs…", "Compare, use, name and delete the models of all trainings"
+        )
         self.welcome = Welcome(viewer)
         self.trial = TryIt(viewer)
         self.offer = ResumeOffer()
@@ -96,14 +119,23 @@ class TrainView:
         self.outcome = Outcome(viewer)
         self.status = RunStatus()
         self.status.shown.connect(self.curves.draw)
-        self._lay_out(parent)
+        self.runs.clicked.connect(self._open_runs)
+        self.offer.use_requested.connect(self._use)
         self.trial.ended.connect(self._show_trial)
+        self._lay_out()
 
-    def begin(self, choices: Sequence[PairChoice], pairs: Sequence[Pair]) -> None:
-        """Clear what the last run has shown."""
+    def begin(
+        self,
+        choices: Sequence[PairChoice],
+        pairs: Sequence[Pair],
+        before: ModelInfo | None = None,
+    ) -> None:
+        """Clear what the last run has shown; a resumed run keeps the curves that it has drawn."""
         self.preview.begin(choices, pairs)
         self.offer.hide()
         self.curves.clear()
+        if before is not None:
+            self.curves.add_history(before)
         self.health.set_text("")
         self.outcome.clear()
 
@@ -136,18 +168,27 @@ class TrainView:
     def _show_trial(self) -> None:
         self.body.show_soon(self.trial)
 
-    def _lay_out(self, parent: QWidget) -> None:
+    def _open_runs(self) -> None:
+        show_gallery(self._viewer, self.panel)
+
+    def _use(self, run: KeptRun) -> None:
+        open_dock(self._viewer, "Apply").set_model(models().of_run(run))
+
+    def _lay_out(self) -> None:
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(6)
+        above = row_of(self.runs)
+        above.insertStretch(0, 1)
+        column.addLayout(above)
         top = (self.welcome, self.trial, self.offer)
         parts = (*top, self.form, self.preview, self.curves, self.health, self.outcome)
         for widget in parts:
             column.addWidget(widget)
         column.addStretch(1)
         self.body = Scroll(inside)
-        layout = QVBoxLayout(parent)
+        layout = QVBoxLayout(self.panel)
         layout.setContentsMargins(2, 2, 2, 6)
         layout.addWidget(self.body, 1)
         layout.addWidget(self.status)

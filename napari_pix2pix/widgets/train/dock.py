@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_pix2pix.errors import InputError, Pix2PixError, plural
-from napari_pix2pix.napari_layers import gc_guard
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
-from napari_pix2pix.training.events import Done, Event, Prepared
-from napari_pix2pix.widgets.common.model_dock import ClosingGuard
-from napari_pix2pix.widgets.common.runner import Runner
-from napari_pix2pix.widgets.common.settings import read_settings
-from napari_pix2pix.widgets.samples import open_sample
-from napari_pix2pix.widgets.train import _try_it
-from napari_pix2pix.widgets.train._pair_rows import PairChoice
-from napari_pix2pix.widgets.train._run import Autosave, TrainRun, release_memory, training_work
-from napari_pix2pix.widgets.train._status import State
+from napari_pix2pix.widgets.common.closing import DockWatch
+from napari_pix2pix.widgets.runs.records import KeptRun
+from napari_pix2pix.widgets.train._session import TrainSession
 from napari_pix2pix.widgets.train._view import TrainView
 
 if TYPE_CHECKING:
@@ -31,14 +23,12 @@ if TYPE_CHECKING:
 
     from napari_pix2pix.translator import Translator
 
-_DRAWING = 50  # milliseconds in which the viewer draws a new layer
-_log = logging.getLogger(__name__)
-
 
 class TrainDock(QWidget):
     """Trains a network on pairs of layers.
 
-    Everything that the mouse can do is a property or a method.
+    Everything that the mouse can do is a property or a method. A training goes on where the dock is
+    closed, and the next Train dock of the viewer shows it.
 
     Parameters
     ----------
@@ -66,14 +56,21 @@ class TrainDock(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self._viewer = napari_viewer
-        self._translator: Translator | None = None
-        self._run: TrainRun | None = None  # the one in progress, or the last
-        self._runner = Runner(self)
-        self.view = TrainView(self, napari_viewer)
-        self._guard = ClosingGuard(self, napari_viewer, self._question)
-        self._connect()
-        self.view.offer.check(read_settings().autosave_folder)
+        self.session = TrainSession.of(napari_viewer)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.view.panel)
+        self.view.panel.show()
+        self.session.state_changed.connect(self.state_changed)
+        self.view.outcome.apply_requested.connect(self.apply_requested)
+        watch = DockWatch(self)
+        watch.docked.connect(self._on_docked)
+        watch.undocked.connect(self._on_undocked)
+
+    @property
+    def view(self) -> TrainView:
+        """What the dock shows."""
+        return self.session.view
 
     @property
     def state(self) -> str:
@@ -83,7 +80,7 @@ class TrainDock(QWidget):
     @property
     def translator(self) -> Translator | None:
         """The model of the last run, or None."""
-        return self._translator
+        return self.session.translator
 
     @property
     def config(self) -> TrainConfig:
@@ -147,7 +144,7 @@ class TrainDock(QWidget):
         InputError, ConfigError
             When layers or config can't be trained on, or a run is in progress.
         """
-        self._start(None)
+        self.session.start()
 
     def try_it(self) -> None:
         """Train on a sample for at most a minute, apply the model and compare with the truth.
@@ -157,34 +154,19 @@ class TrainDock(QWidget):
         InputError
             When a run is in progress.
         """
-        self._check_free()
-        sample = open_sample(self._viewer, _try_it.SAMPLE)
-        self.clear_pairs()
-        layers = self._viewer.layers
-        self.add_pair(layers[sample.train_source], layers[sample.train_target])
-        self.start_from = None
-        self.view.form.reset_fields()
-        self.set_fields(**{"preset": "light", **_try_it.FIELDS})
-        self.view.trial.begin(sample)
-        self._start(None, remember=False)
+        self.session.try_it()
 
     def pause(self) -> None:
         """Pause the run before its next step."""
-        if self.view.status.state is State.TRAINING and not self._runner.stopping:
-            self._runner.pause()
-            self._enter(State.PAUSED)
+        self.session.pause()
 
     def resume(self) -> None:
         """Resume a paused run."""
-        if self.view.status.state is State.PAUSED:
-            self._runner.resume()
-            self._enter(State.TRAINING)
+        self.session.resume()
 
     def stop(self) -> None:
         """Stop the run; the model so far is kept."""
-        if self._runner.running:
-            self._runner.stop()
-            self.view.status.show_stopping()
+        self.session.stop()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the model of the last run to a file.
@@ -196,10 +178,10 @@ class TrainDock(QWidget):
         FileError
             When the file can't be written.
         """
-        if self._translator is None:
+        if self.translator is None:
             raise InputError("There is no model yet: train one first.")
-        self._translator.save(path)
-        self.view.outcome.show_saved(self._translator, Path(path))
+        self.translator.save(path)
+        self.view.outcome.show_saved(self.translator, Path(path))
 
     def choose_weights(self, weights: AppliedWeights) -> None:
         """Take the last weights of the run's model, or those of its best validation.
@@ -209,9 +191,9 @@ class TrainDock(QWidget):
         InputError
             When there is no model, or it lacks these weights.
         """
-        self.view.outcome.choose_weights(weights)
+        self.session.choose_weights(weights)
 
-    def resume_run(self, run: Autosave) -> None:
+    def resume_run(self, run: KeptRun) -> None:
         """Resume an interrupted run.
 
         Raises
@@ -219,173 +201,21 @@ class TrainDock(QWidget):
         InputError
             When its layers are not open.
         """
-        choices = [PairChoice.named(row, self._viewer.layers) for row in run.record.rows]
-        self.view.form.pairs.clear()
-        for choice in choices:
-            self.view.form.pairs.add(choice.sources, choice.targets, choice.mask, choice.condition)
-        self.start_from = None  # its checkpoint has the weights
-        self.view.form.reset_fields()
-        self.view.form.set_fields(run.record.fields)
-        self._start(run)
+        self.session.resume_run(run)
 
     def reset_choices(self, event: Any = None) -> None:
         """Follow the viewer's layer list; napari calls it."""
-        self.view.welcome.follow()
-        self.view.form.pairs.reset_choices()
-        self.view.preview.reset_choices()
+        self.session.reset_choices()
 
     def close_work(self) -> None:
-        """Stop all work and wait for it; the autosave stays for the next start."""
-        self.view.form.close_work()
-        self.view.outcome.close_work()
-        if self._runner.running:
-            self._runner.close()
-            release_memory()
-            if self._run is not None:
-                self._run.mark("closed")
-            if self._is_saved:  # nobody is asked when a script closes the viewer
-                _log.warning("A training was stopped: the next Train dock offers to resume it.")
-            self._enter(State.STOPPED)
-        self.view.preview.remove()
-        self.view.status.close_activity()
+        """Stop all work and wait for it; what it has learned is kept for the next start."""
+        self.session.close_work()
 
-    def _connect(self) -> None:
-        self.view.form.ready_changed.connect(self.view.status.set_ready)
-        self.view.offer.resume_requested.connect(self._on_resume)
-        self.view.welcome.try_clicked.connect(self._on_try_it)
-        self.view.status.train_clicked.connect(self._on_train)
-        self.view.status.pause_clicked.connect(self._on_pause)
-        self.view.status.stop_clicked.connect(self.stop)
-        self.view.outcome.apply_requested.connect(self.apply_requested)
-        self.view.outcome.weights_chosen.connect(self._take_weights)
-        self._runner.reported.connect(self._on_event)
-        self._runner.finished.connect(self._on_finished)
-        self._runner.failed.connect(self._on_failed)
-        self._runner.ended.connect(release_memory)
-        self._guard.closing.connect(self.close_work)
+    def _on_docked(self, window: QWidget) -> None:
+        self.session.enter_window(window)
 
-    def _check_free(self) -> None:
-        if self._runner.running:
-            raise InputError("A training is in progress: stop it and wait for its end.")
-
-    def _start(self, resumed: Autosave | None, *, remember: bool = True) -> None:
-        self._check_free()
-        fields = self.view.form.fields if resumed is None else resumed.record.fields
-        TrainConfig(**fields)  # refused before any layer is copied
-        pairs = self.view.form.open_pairs(copy="small")
-        choices = self.view.form.pairs.choices()
-        region = self.view.preview.region(choices, pairs)
-        run = self._run = TrainRun.of(choices, fields, resumed)
-        self._translator = None
-        if remember:  # what a trial has is not what the user chose
-            self.view.form.remember()
-        self.view.begin(choices, pairs)
-        self._enter(State.PREPARING)
-        self._runner.start(
-            training_work(
-                pairs,
-                run.config,
-                checkpoint=None if run.autosave is None else run.autosave.path,
-                resume=None if resumed is None else True,
-                start=self.start_from,
-                preview=region,
-            )
-        )
-
-    def _on_event(self, event: Event) -> None:
-        assert self._run is not None
-        if isinstance(event, Done):
-            self._run.done = event
-        elif isinstance(event, Prepared):
-            self._enter(State.TRAINING, f"on {event.device}")
-        self.view.show_event(event, self._run.config)
-        if isinstance(event, Prepared):
-            QTimer.singleShot(_DRAWING, self._begin_steps)
-
-    def _begin_steps(self) -> None:
-        """Let the first step begin, unless the user has paused or stopped the run."""
-        if self.view.status.state is State.TRAINING:
-            gc_guard.freeze()
-            self._runner.resume()
-
-    def _on_finished(self, translator: Translator | None) -> None:
-        run = self._run
-        assert run is not None
-        if translator is None or run.done is None or not run.done.step:
-            run.give_up()
-            self._offer_resume()  # of the run that was to be resumed
-            self._enter(State.STOPPED, "before the first step, so there is no model")
-            self._give_up_trial("Stopped before the first step, so there is no model.")
-            return
-        problem = run.mark("ended")
-        self._translator = translator
-        run.remember(translator)
-        self.view.outcome.show_model(translator)
-        self.view.body.show_soon(self.view.outcome)
-        state = State.DONE if run.done.reason in ("budget", "passes") else State.STOPPED
-        self._enter(state, f"{plural(run.done.step, 'step')}, the model is kept")
-        self.view.warn(run.done.note)
-        self.view.warn(problem)
-        if self.view.trial.is_running:
-            self.view.trial.apply(translator)
-
-    def _on_failed(self, sentence: str) -> None:
-        assert self._run is not None
-        self.view.warn(self._run.mark("closed"))
-        self._offer_resume()
-        self._enter(State.FAILED, sentence)
-        self._give_up_trial(sentence)
-
-    def _give_up_trial(self, sentence: str) -> None:
-        if self.view.trial.is_running:
-            self.view.trial.give_up(sentence)
-
-    def _take_weights(self, translator: Translator) -> None:
-        self._translator = translator
-
-    def _offer_resume(self) -> None:
-        if self._run is not None and self._run.autosave is not None:
-            self.view.offer.check(self._run.autosave.path.parent)
-
-    def _on_train(self) -> None:
-        self._try_to(self.train)
-
-    def _on_try_it(self) -> None:
-        self._try_to(self.try_it)
-
-    def _try_to(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Pix2PixError as error:
-            self._enter(State.FAILED, str(error))
-            self._give_up_trial(str(error))
-
-    def _on_pause(self) -> None:
-        if self.view.status.state is State.PAUSED:
-            self.resume()
-        else:
-            self.pause()
-
-    def _on_resume(self, run: Autosave) -> None:
-        try:
-            self.resume_run(run)
-        except Pix2PixError as error:
-            self.view.offer.message.set_text(str(error))
-
-    def _enter(self, state: State, details: str = "") -> None:
-        self.view.form.hold(state.is_busy)
-        self.view.status.enter(state, details)
-        self.state_changed.emit(str(state))
-
-    @property
-    def _is_saved(self) -> bool:
-        return self._run is not None and self._run.autosave is not None
-
-    def _question(self) -> str:
-        if not self._runner.running:
-            return ""
-        kept = "What it has learned stays in the autosave" if self._is_saved else "It is lost"
-        return f"A training is in progress. {kept}. Stop it and close?"
+    def _on_undocked(self) -> None:
+        self.session.leave_dock()
 
 
 def _as_list(layers: Layer | Sequence[Layer]) -> list[Layer]:

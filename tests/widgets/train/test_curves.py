@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 from qtpy.QtCore import Qt
 
 from napari_pix2pix.training.events import Prepared, Step, Validated
+from napari_pix2pix.training.history import EpochRecord, HeldOutScores
 from napari_pix2pix.widgets.train._curves import Curves
 
 
@@ -108,3 +111,18 @@ def test_reconstruction_is_called_by_its_loss(curves):
     made.add(Prepared("", (), "CPU", 1, reconstruction="l2"))
     assert "L2" in made._legends[0].text()
     assert "L1" not in made._legends[0].text()
+
+
+def test_resumed_run_keeps_its_curves(curves):
+    _, made = curves
+    history = (
+        EpochRecord(100, 1, {"G_GAN": 2.0, "G_L1": 30.0}, {"pearson": 0.5}),
+        EpochRecord(150, 2, {"G_L1": 25.0}),
+        EpochRecord(200, 2, {"G_L1": 20.0}, {"pearson": 0.6}),
+    )
+    scores = HeldOutScores({"pearson": 0.6}, {"pearson": 0.4})
+    made.add_history(SimpleNamespace(history=history, scores=scores))
+    made.add(step(201, G_L1=19.0))
+    assert made.points("reconstruction") == ([100, 150, 200, 201], [30.0, 25.0, 20.0, 19.0])
+    assert made.points("score") == ([100, 200], [0.5, 0.6])
+    assert made.points("baseline") == ([0, 100, 200], [0.4, 0.4, 0.4])

@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import json
 import threading
@@ -20,9 +21,10 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.translator import Translator
 from napari_pix2pix.widgets.commands import open_dock
-from napari_pix2pix.widgets.common import settings
+from napari_pix2pix.widgets.common import known_models, settings
 from napari_pix2pix.widgets.common.known_models import models
-from napari_pix2pix.widgets.train._run import Autosave
+from napari_pix2pix.widgets.runs.records import KeptRun, kept_runs
+from napari_pix2pix.widgets.train import _closing, _run
 from napari_pix2pix.widgets.train._run_options import FIELDS
 from napari_pix2pix.widgets.train.dock import TrainDock
 
@@ -30,9 +32,8 @@ TINY = helpers.TINY | {"depth": 3, "discriminator_layers": 1}
 
 
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path, monkeypatch):
-    """Let autosaves go to a folder of the test's own."""
-    monkeypatch.setattr(settings, "_data_folder", lambda: tmp_path / "data")
+def own_folder(tmp_path):
+    """Return the folder of kept runs, which is the test's own."""
     return tmp_path / "data" / "autosave"
 
 
@@ -120,7 +121,8 @@ def test_five_steps_and_a_model(make_dock, qtbot, tmp_path):
     assert models().last().path == tmp_path / "model.safetensors"
     steps, _ = dock.view.curves.points("reconstruction")
     assert steps[-1] == 5
-    assert dock.view.preview.steps == [0, 5]
+    previewed = dock.view.preview.steps
+    assert (previewed[0], previewed[-1]) == (0, 5)
     assert dock.view.outcome.isVisibleTo(dock)
     table = dock.view.outcome.scores
     rows = {table.verticalHeaderItem(row).text() for row in range(table.rowCount())}
@@ -270,45 +272,122 @@ def test_viewer_that_a_script_closes_ends_the_run_and_keeps_its_autosave(
 ):
     viewer, _ = run_until_there_are_curves(make_dock, qtbot)
     viewer.close()
-    assert "the next Train dock offers to resume it" in caplog.text
+    assert "what it has learned is kept under Runs" in caplog.text
     assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
     (record,) = own_folder.glob("*.json")
     assert json.loads(record.read_text())["state"] == "closed"
     assert load(record.with_suffix(".safetensors")).config.width == 4
 
 
-@pytest.mark.parametrize("answer", ["No", "Yes"])
-def test_viewer_that_a_user_closes_asks_first(make_dock, qtbot, own_folder, monkeypatch, answer):
-    _, dock = run_until_there_are_curves(make_dock, qtbot)
-    button = getattr(QMessageBox.StandardButton, answer)
+def answer_with(monkeypatch, answer):
+    """Answer the question of a closing window; return what was asked."""
     asked: list[str] = []
-    monkeypatch.setattr(QMessageBox, "question", lambda *told: asked.append(told[-1]) or button)
-    window = dock.window()
-    window.close()  # as the menu and its shortcut do, in a test that asks for no confirmation
-    assert asked == [
-        "A training is in progress. What it has learned stays in the autosave. Stop it and close?"
-    ]
-    assert dock.state == ("training" if answer == "No" else "stopped")
-    (record,) = own_folder.glob("*.json")
-    assert json.loads(record.read_text())["state"] == ("running" if answer == "No" else "closed")
+    monkeypatch.setattr(_closing, "ask_what_to_keep", lambda _, text: asked.append(text) or answer)
+    return asked
+
+
+@pytest.mark.parametrize("answer", ["keep", "discard", "cancel"])
+def test_user_who_closes_the_window_says_what_becomes_of_a_training(
+    make_dock, qtbot, own_folder, monkeypatch, answer
+):
+    _, dock = run_until_there_are_curves(make_dock, qtbot)
+    asked = answer_with(monkeypatch, answer)
+    dock.window().close()  # as the menu and its shortcut do
+    assert len(asked) == 1
+    assert "stain → dapi is being trained" in asked[0]
+    assert dock.state == ("training" if answer == "cancel" else "stopped")
+    states = [json.loads(path.read_text())["state"] for path in own_folder.glob("*.json")]
+    assert states == {"keep": ["closed"], "discard": [], "cancel": ["running"]}[answer]
+    assert bool(list(own_folder.glob("*.safetensors"))) is (answer == "keep") or answer == "cancel"
+
+
+@pytest.mark.parametrize("answer", ["keep", "discard", "cancel"])
+def test_finished_model_survives_closing_without_saving(
+    make_dock, qtbot, own_folder, monkeypatch, answer
+):
+    viewer, dock = train_to_end(make_dock, qtbot)
+    digest, window = dock.translator.digest, dock.window()
+    viewer.window.remove_dock_widget(dock)  # the question does not need the dock
+    asked = answer_with(monkeypatch, answer)
+    window.close()
+    assert len(asked) == 1
+    assert "1 trained model is not saved: stain → dapi." in asked[0]
+    models.cache_clear()  # as in the next napari
+    last = models().last()
+    if answer == "discard":
+        assert last is None
+        assert list(own_folder.iterdir()) == []
+        return
+    assert last.name == "stain → dapi"
+    assert last.load().digest == digest
+    assert last.details.endswith(tuple("0123456789)"))
+    assert ", 5 steps, Pearson " in last.details
+    (listed,) = models().listed()
+    assert listed.run == last.run
+
+
+def test_saved_or_deleted_models_are_not_asked_about(make_dock, qtbot, tmp_path, monkeypatch):
+    _, dock = train_to_end(make_dock, qtbot)
+    dock.save(tmp_path / "m.safetensors")
+    run_until(qtbot, dock, "done")
+    asked = answer_with(monkeypatch, "cancel")
+    dock.window().close()
+    assert "1 trained model is not saved" in asked[0]
+    (unsaved, saved) = kept_runs(settings.read_settings().autosave_folder)
+    assert saved.record.saved == tmp_path / "m.safetensors"
+    models().delete(unsaved)
+    assert not dock.view.outcome.isVisibleTo(dock)
+    dock.window().close()
+    assert len(asked) == 1
+
+
+def test_model_is_kept_where_autosave_is_off(make_dock, qtbot, own_folder, monkeypatch):
+    read = dataclasses.replace(settings.read_settings(), autosave=False)
+    for module in (_run, known_models):
+        monkeypatch.setattr(module, "read_settings", lambda: read)
+    _, dock = begin_long_run(make_dock, qtbot)
+    qtbot.waitUntil(lambda: bool(dock.view.curves.points("reconstruction")[0]))
+    assert not own_folder.exists()
+    dock.close_work()
+    (run,) = kept_runs(own_folder)
+    assert run.record.state == "ended"
+    assert models().listed()[0].load().info.steps > 0
+
+
+def test_model_that_can_not_be_written_is_asked_about_and_stays_in_memory(
+    make_dock, qtbot, monkeypatch
+):
+    def refuse(*_, **__):
+        raise FileError("No space left.")
+
+    _, dock = make_dock()
+    monkeypatch.setattr(Translator, "save", refuse)
+    monkeypatch.setattr(KeptRun, "mark", lambda run, _: run.discard() or run)
+    run_until(qtbot, dock, "done")
+    assert "No space left. The model is in memory alone" in dock.view.health.text()
+    assert "in memory alone" in dock.view.outcome.message.text()
+    asked = answer_with(monkeypatch, "cancel")
+    dock.window().close()
+    assert "press Cancel, and save it, or it is lost" in asked[0]
 
 
 def test_next_dock_offers_a_run_that_was_cut_off(make_dock, qtbot, own_folder):
     viewer, dock = run_until_there_are_curves(make_dock, qtbot, seed=3)
-    viewer.window.remove_dock_widget(dock)
+    dock.close_work()
     _, other = make_dock(viewer)
     assert other.view.offer.isVisibleTo(other)
     assert "stain → dapi" in other.view.offer.message.text()
+    before = other.view.offer.run.info()
     other.view.offer.resume.click()
     wait_for(qtbot, other, "training")
     assert other.config.seed == 3
-    qtbot.waitUntil(lambda: bool(other.view.curves.points("reconstruction")[0]))
-    assert other.view.curves.points("reconstruction")[0][0] > 1
+    qtbot.waitUntil(lambda: other.view.curves.points("reconstruction")[0][-1] > before.steps)
+    assert other.view.curves.points("reconstruction")[0][0] == before.history[0].step
     stop(qtbot, other)
     assert len(list(own_folder.iterdir())) == 2
 
 
-def test_run_is_not_resumed_without_its_layers(make_dock, qtbot, own_folder):
+def test_run_is_not_resumed_without_its_layers(make_dock, qtbot, own_folder, monkeypatch):
     _, dock = run_until_there_are_curves(make_dock, qtbot)
     dock.close_work()
     viewer, other = make_dock()
@@ -316,16 +395,37 @@ def test_run_is_not_resumed_without_its_layers(make_dock, qtbot, own_folder):
     other.view.offer.resume.click()
     assert "open these layers first: dapi" in other.view.offer.message.text()
     assert other.state == "idle"
-    other.view.offer.discard.click()
+    yes = QMessageBox.StandardButton.Yes
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: yes)
+    other.view.offer.delete.click()
     assert not other.view.offer.isVisibleTo(other)
     assert list(own_folder.iterdir()) == []
 
 
-def test_removed_dock_stops(make_dock, qtbot):
-    viewer, dock = begin_long_run(make_dock, qtbot)
+def test_training_goes_on_where_its_dock_is_closed_and_the_next_dock_finds_it(make_dock, qtbot):
+    viewer, dock = begin_long_run(make_dock, qtbot, seed=3)
     viewer.window.remove_dock_widget(dock)
+    view, seen = dock.view, len(dock.view.curves.points("reconstruction")[0])
+    assert dock.state == "training"
+    qtbot.waitUntil(lambda: len(view.curves.points("reconstruction")[0]) > seen)
+    other = open_dock(viewer, "Train")
+    assert other.view is view
+    assert other.view.panel.isVisibleTo(other)
+    assert other.state == "training"
+    assert other.config.seed == 3
+    stop(qtbot, other)
+    assert other.translator is not None
+    other.close_work()
+
+
+def test_training_without_a_dock_ends_with_its_viewer(make_dock, qtbot, own_folder):
+    viewer, dock = run_until_there_are_curves(make_dock, qtbot)
+    viewer.window.remove_dock_widget(dock)
+    viewer.close()
     assert dock.state == "stopped"
     assert not any(thread.name == "napari-pix2pix" for thread in threading.enumerate())
+    (record,) = own_folder.glob("*.json")
+    assert json.loads(record.read_text())["state"] == "closed"
 
 
 def test_two_docks_share_nothing(make_dock, qtbot):
@@ -408,11 +508,11 @@ def test_cut_off_run_that_began_from_a_model_goes_on(make_dock, qtbot):
     dock.set_fields(**LONG)
     dock.train()
     qtbot.waitUntil(lambda: bool(dock.view.curves.points("reconstruction")[0]))
-    viewer.window.remove_dock_widget(dock)
+    dock.close_work()
     _, other = make_dock(viewer, preset="light")
+    before = other.view.offer.run.info().steps
     other.view.offer.resume.click()
-    qtbot.waitUntil(lambda: bool(other.view.curves.points("reconstruction")[0]))
-    assert other.view.curves.points("reconstruction")[0][0] > 1
+    qtbot.waitUntil(lambda: other.view.curves.points("reconstruction")[0][-1:] > [before])
     stop(qtbot, other)
     assert other.translator.config.preset == "reference"
     assert other.translator.info.started_from.steps == 5
@@ -507,7 +607,7 @@ def test_autosave_that_fails_at_the_end_loses_no_model(make_dock, qtbot, monkeyp
         raise FileError("Can't write the autosave.")
 
     _, dock = make_dock()
-    monkeypatch.setattr(Autosave, "mark", refuse)
+    monkeypatch.setattr(KeptRun, "mark", refuse)
     run_until(qtbot, dock, "done")
     assert dock.translator is not None
     assert "Can't write the autosave." in dock.view.health.text()
@@ -618,9 +718,8 @@ def test_weights_are_chosen_before_the_model_is_saved(make_dock, qtbot, tmp_path
         dock.choose_weights("best")
     image = noise(48, 48)
     model = with_other_best(make_model(image, 1 - image))
-    models().remember(model, "run")
-    dock._translator = model
-    dock.view.outcome.show_model(model)
+    dock.session.translator = model
+    dock.view.outcome.show_model(models().remember(model, "run"))
     outcome = dock.view.outcome
     assert outcome.weights.currentText() == "last (1,200 steps, Pearson 0.500)"
     outcome.weights.setCurrentIndex(1)

@@ -141,12 +141,33 @@ def test_region_is_where_the_user_drew(viewer, qtbot):
     preview = LivePreview(viewer)  # which finds the shapes there
     qtbot.addWidget(preview)
     choice, pair = begin(preview, source, target)
-    assert preview.region([choice], [pair]) is None
+    assert preview.wish([choice], [pair]).region is None
     preview._where.choose(shapes)
     viewer.dims.set_point(0, 10 + 2 * 3)
-    region = preview.region([choice], [pair])
+    region = preview.wish([choice], [pair]).region
     assert (region.pair, region.frame) == (0, 2)
     assert (region.rows, region.columns) == (slice(10, 26), slice(5, 21))
     shapes.data = []
     with pytest.raises(InputError, match="covers no pixel"):
-        preview.region([choice], [pair])
+        preview.wish([choice], [pair])
+
+
+def test_preview_of_a_stack_follows_the_frame_that_is_shown(viewer, preview):
+    source = viewer.add_image(np.random.rand(5, 40, 30), name="a", **STACK)
+    target = viewer.add_image(np.random.rand(5, 40, 30), name="b", **STACK)
+    choice = PairChoice((source.__wrapped__,), (target.__wrapped__,))
+    pair = choice.pair(copy=False)
+    wish = preview.wish([choice], [pair])
+    preview.begin([choice], [pair])
+    assert wish.frame is None
+    viewer.dims.set_current_step(0, 1)
+    preview.add(event(np.zeros((1, 16, 12)), frame=4))  # one that is held out
+    assert wish.frame == 1
+    viewer.dims.set_current_step(0, 2)
+    assert wish.frame == 2
+    preview.add(event(np.ones((1, 16, 12)), step=2, frame=2))
+    np.testing.assert_allclose(in_world(preview.layer, 0, 0, 0), in_world(source, 2, 8, 4))
+    assert preview.layer.data.max() == 1
+    preview.close_work()
+    viewer.dims.set_current_step(0, 3)
+    assert wish.frame == 2

@@ -1,12 +1,14 @@
 """How far a run is, drawn seldom: drawing takes from the training."""
 
 import pytest
+from helpers import make_model, noise, with_other_best
 from PIL import Image
 from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QLabel
 
 from napari_pix2pix.training.events import Step
-from napari_pix2pix.widgets.train._status import RunStatus, State
+from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.train._status import Outcome, RunStatus, State
 
 
 @pytest.fixture
@@ -58,3 +60,26 @@ def test_spinners_stand_still_during_a_run(status, qtbot, tmp_path):
     assert spinner.movie().state() == QMovie.MovieState.Running
     assert idle.movie().state() == QMovie.MovieState.NotRunning
     spinner.movie().stop()
+
+
+@pytest.fixture(scope="module")
+def model():
+    image = noise(48, 48)
+    return with_other_best(make_model(image, 1 - image))  # best at 800 of 1200 steps
+
+
+def test_weights_of_a_step_are_taken_where_they_were_kept(model, viewer, qtbot):
+    outcome = Outcome(viewer)
+    qtbot.addWidget(outcome)
+    outcome.show_model(models().remember(model, "run"))
+    chosen = []
+    outcome.weights_chosen.connect(chosen.append)
+    outcome.choose_step(800)
+    assert chosen[-1].info.applied == "best"
+    assert outcome.message.text() == "The weights of step 800 are applied from now on."
+    outcome.choose_step(300)
+    kept = "last (1,200 steps) and best (800 steps)"
+    assert outcome.message.text() == f"The weights of step 300 were not kept: only {kept}."
+    assert len(chosen) == 1
+    outcome.choose_step(1200)
+    assert chosen[-1].info.applied == "last"

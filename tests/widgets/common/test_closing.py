@@ -5,7 +5,11 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
-from napari_pix2pix.widgets.common.model_dock import ClosingGuard
+from napari_pix2pix.widgets.common.closing import (
+    ClosingGuard,
+    WindowGuard,
+    ask_what_to_keep,
+)
 
 
 @pytest.fixture
@@ -23,14 +27,14 @@ def dock(window: QMainWindow, inner: QWidget) -> QDockWidget:
     return made
 
 
-def spontaneous_close(guard: ClosingGuard, window: QMainWindow) -> bool:
-    """Let the guard see what a click on the window's button sends; return whether it refused."""
+def spontaneous_close(window: QMainWindow) -> bool:
+    """Send what a click on the window's button sends; return whether it was refused."""
 
     class Clicked(QCloseEvent):
         def spontaneous(self):
             return True
 
-    return guard.eventFilter(window, Clicked())
+    return WindowGuard.of(window, ViewerModel()).eventFilter(window, Clicked())
 
 
 @pytest.mark.parametrize("taken_out", [False, True])
@@ -85,15 +89,15 @@ def test_hiding_and_floating_close_nothing(docked, qtbot):
 
 
 @pytest.mark.parametrize(
-    ("question", "answer", "refused"),
+    ("question", "answer", "closes"),
     [
-        ("", None, False),
-        ("Stop?", QMessageBox.StandardButton.Yes, False),
-        ("Stop?", QMessageBox.StandardButton.No, True),
+        ("", None, True),
+        ("Stop?", QMessageBox.StandardButton.Yes, True),
+        ("Stop?", QMessageBox.StandardButton.No, False),
     ],
 )
-def test_user_is_asked_while_there_is_something_to_ask(
-    docked, monkeypatch, question, answer, refused
+def test_user_is_asked_once_while_there_is_something_to_ask(
+    docked, qtbot, monkeypatch, question, answer, closes
 ):
     window, inner = docked
     asked: list[str] = []
@@ -102,13 +106,58 @@ def test_user_is_asked_while_there_is_something_to_ask(
     dock(window, inner)
     told: list[int] = []
     guard.closing.connect(lambda: told.append(1))
-    assert spontaneous_close(guard, window) is refused
+    window.show()
+    is_held = spontaneous_close(window)
+    # What the user agreed to closes the window without napari's own question.
+    assert is_held is bool(question)
+    qtbot.wait(20)
+    assert window.isVisible() is (not closes or not question)
     assert asked == ([question] if question else [])
-    assert bool(told) is not refused
+    assert bool(told) is closes
+    guard.deleteLater()
 
 
 def test_other_events_pass(docked):
     window, inner = docked
-    guard = ClosingGuard(inner, ViewerModel(), lambda: "")
+    ClosingGuard(inner, ViewerModel(), lambda: "")
     dock(window, inner)
-    assert not guard.eventFilter(window, QEvent(QEvent.Type.Resize))
+    assert not WindowGuard.of(window, ViewerModel()).eventFilter(window, QEvent(QEvent.Type.Resize))
+
+
+def test_nothing_ends_before_all_were_asked(docked, qtbot, monkeypatch):
+    window, inner = docked
+    other = QWidget()
+    guards = [ClosingGuard(one, ViewerModel(), lambda: "Close?") for one in (inner, other)]
+    dock(window, inner)
+    dock(window, other)
+    yes = QMessageBox.StandardButton.Yes
+    answers = [yes, QMessageBox.StandardButton.No]
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: answers.pop(0) if answers else yes)
+    told: list[int] = []
+    for guard in guards:
+        guard.closing.connect(lambda: told.append(1))
+    assert spontaneous_close(window)
+    assert answers == []
+    assert told == []
+
+
+def test_dock_that_is_gone_is_not_asked(docked):
+    window, inner = docked
+    ClosingGuard(inner, ViewerModel(), lambda: "Close?")
+    made = dock(window, inner)
+    inner.setParent(None)
+    assert not spontaneous_close(window)
+    made.deleteLater()
+
+
+@pytest.mark.parametrize("answer", ["keep", "discard", "cancel"])
+def test_three_answers_are_told_apart(docked, qtbot, monkeypatch, answer):
+    window, _ = docked
+
+    def click(box):
+        assert box.text() == "What now?"
+        assert [button.text().strip("&") for button in box.buttons()] != []
+        next(one for one in box.buttons() if one.text().strip("&").lower() == answer).click()
+
+    monkeypatch.setattr(QMessageBox, "exec", click)
+    assert ask_what_to_keep(window, "What now?") == answer

@@ -1,0 +1,1 @@
+"""Runs: what trainings left behind, kept until the user saves or deletes it."""
