@@ -37,6 +37,16 @@ def test_what_changes_nothing_is_hidden_until_it_does(groups):
     assert "adversarial_weight" in shown(groups, "Learning")
 
 
+def test_fields_of_volumes_are_shown_for_volumes(groups):
+    assert "ndim" in shown(groups, "Data")
+    assert "plane_levels" not in shown(groups, "Data")
+    assert "patch_planes" not in shown(groups, "Learning")
+    groups.set_value("ndim", 3)
+    assert "plane_levels" in shown(groups, "Data")
+    assert "z_context" not in shown(groups, "Data")
+    assert {"patch_planes", "plane_flips"} <= set(shown(groups, "Learning"))
+
+
 def test_what_was_set_stays_in_view(groups):
     groups.set_value("blocks", 5)
     assert "blocks" in shown(groups, "Networks")
