@@ -42,7 +42,7 @@ def run_demo(
 
     `max_seconds` is the training time of the stain. Returns what the report holds.
     """
-    # Both targets follow from the source without noise, so more passes do no harm.
+    # The stain follows from the colours without noise, so more passes help.
     whole = TrainConfig(max_seconds=max_seconds, validation=0.0, passes=0)
     shorter = whole.model_copy(update={"max_seconds": _LABELS_SHARE * max_seconds})
     make_folder(out)
