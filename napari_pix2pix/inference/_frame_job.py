@@ -38,7 +38,6 @@ from napari_pix2pix.inference.networks import (
     Network,
     device_of,
     measures_input,
-    own_generator,
 )
 from napari_pix2pix.inference.norm_statistics import (
     Measured,
@@ -232,6 +231,29 @@ def _depth_tile(measures: bool, options: PredictOptions) -> int | None:
     return 0 if measures else options.tile
 
 
+def _runner(
+    generator: Network, options: PredictOptions, depth_tile: int | None
+) -> Callable[[Tensor, slice, slice], Tensor]:
+    """Return what runs a network and keeps rows and columns of its output."""
+    # Layer by layer, only what a part needs is computed; others are run as a whole.
+    if isinstance(generator, ExternalNetwork):
+        return partial(_run_whole, generator)
+    if generator.ndim == 3:
+        return partial(run_volume, generator, tile=depth_tile)
+    return (
+        partial(_run_whole, compiled(generator))
+        if options.compile
+        else partial(run_part, generator)
+    )
+
+
+def _run_whole(
+    network: Callable[[Tensor], Tensor], planes: Tensor, rows: slice, columns: slice
+) -> Tensor:
+    # Compiled for all sizes once; parts would each be compiled anew.
+    return network(planes)[..., rows, columns]
+
+
 # Root mean square, where the network's range is 2: a PSNR of 46 dB.
 BOUND = 0.01
 _near: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
@@ -257,15 +279,10 @@ class GeneratorRun:
     ) -> None:
         self._generator, self._original = generator, original
         self._precision = options.precision
-        # Layer by layer, only what a part needs is computed; others are run as a whole.
-        self._as_one: Callable[[Tensor], Tensor] | None = None
-        if options.compile:
-            self._as_one = compiled(generator)
-        elif isinstance(generator, ExternalNetwork):
-            self._as_one = generator
+        self._run = _runner(generator, options, depth_tile)
         self._condition, self._conditions = condition, conditions
         self._source_planes, self._dropouts = source_planes, dropouts
-        self._depth_tile, self._watch = depth_tile, watch
+        self._watch = watch
         self._turns = [TURNS[number] for number in options.own_turns]
         self.device = device_of(original)
 
@@ -288,21 +305,10 @@ class GeneratorRun:
                     for turn in self._turns:
                         self._dropouts.place(tiles, turn)
                         turned, part = turn.turn(planes), turn.turn_box(wanted, size)
-                        y = self._run(turned, part)
+                        y = self._run(turned, part.rows, part.columns)
                         turns.append(turn.turn_back(y).float())
                 outputs.append(torch.stack(turns).mean(0))
             return kept_parts(nearer(self._original, outputs), tiles, wanted)
-
-    def _run(self, planes: Tensor, part: Box) -> Tensor:
-        """Run the network and keep a part of each plane."""
-        rows, columns = part.rows, part.columns
-        if planes.ndim == 5:
-            generator = own_generator(self._generator)
-            return run_volume(generator, planes, rows, columns, self._depth_tile)
-        if self._as_one is None:
-            return run_part(own_generator(self._generator), planes, rows, columns)
-        # Compiled for all sizes once; parts would each be compiled anew.
-        return self._as_one(planes)[..., rows, columns]
 
     def _with_condition(self, planes: Tensor) -> Tensor:
         """Put the condition's planes between those of source and noise: (B, P + N, h, w)."""

@@ -22,13 +22,14 @@ from napari_pix2pix.io.image_file import ImageFile, standard_unit
 _DICOM = 128, b"DICM"
 _DICOM_FRAMES = re.compile(rb"\x28\0\x08\0(?:IS..|..\0\0)\s*(\d+)", re.DOTALL)
 _DICOM_WHITE_IS_0 = re.compile(rb"\x28\0\x04\0(?:CS..|..\0\0)MONOCHROME1", re.DOTALL)
-_BUILTIN = "napari"  # the plugin that comes with napari; it claims tables and films, too
+# Plugins that read no images of their own: napari's claims tables and films, too, ours models.
+_NO_IMAGES = "napari", "napari-pix2pix"
 
 
 def has_plugin(path: Path) -> bool:
-    """Tell whether a plugin, other than napari's own, claims files with such a name."""
+    """Tell whether a plugin, other than napari's own and this one, claims files called so."""
     return any(
-        reader.plugin_name != _BUILTIN and not {"*", "*.*"} & set(reader.filename_patterns)
+        reader.plugin_name not in _NO_IMAGES and not {"*", "*.*"} & set(reader.filename_patterns)
         for reader in _plugin_manager().iter_compatible_readers([str(path)])
     )
 

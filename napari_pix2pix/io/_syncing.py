@@ -5,15 +5,23 @@ After a loss of power a file then is the old one or the new one, and never a par
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
+# What file systems say that have nothing to sync.
+_NOT_OFFERED = errno.EINVAL, errno.ENOTSUP
+
 
 def sync_file(path: Path) -> None:
-    """Wait until a file is on the disk."""
-    with suppress(OSError), path.open("rb+") as file:
-        os.fsync(file.fileno())
+    """Wait until a file is on the disk; raises `OSError` where the disk fails or is full."""
+    with path.open("rb+") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
+                raise
 
 
 def sync_folder(path: Path) -> None:

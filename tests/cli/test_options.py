@@ -15,7 +15,13 @@ from napari_pix2pix.training.model_info import read_model_info
 # What can't be made up from the field's type and default.
 CHOSEN = {"classes": 3, "preset": "reference", "device": "cpu", "zoom": (1.0, 1.1), "patch": 96}
 # Options that mean nothing alone.
-TOGETHER = {"r1_every": ["--r1", "1"]}
+_VOLUMES = ["--ndim", "3"]
+TOGETHER = {
+    "r1_every": ["--r1", "1"],
+    "plane_levels": _VOLUMES,
+    "patch_planes": _VOLUMES,
+    "plane_flips": _VOLUMES,
+}
 
 
 def another_value(name: str, field):
