@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import tifffile
 from click.testing import CliRunner
@@ -33,6 +34,7 @@ PAGES = [
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>python|sh)\n(?P<code>.*?)^ *```$", re.M | re.S)
 # What a reader's machine takes minutes for, and a cluster; the rest of the options stays.
 SHORT = {"--max-seconds", "--epochs", "--devices", "--num-nodes", "--scheduler"}
+VOLUME = {"patch": 16, "patch_planes": 4, "plane_levels": 2, "discriminator_layers": 1, "batch": 1}
 QUICK = " ".join(
     f"--{name.replace('_', '-')} {value}" for name, value in {**TINY, "steps": 2}.items()
 )
@@ -73,6 +75,14 @@ def models(tmp_path_factory) -> Path:
     plain = make_model(image, image, validation=0.2, adversarial_weight=1.0, steps=2)
     for name in ("dapi", "nuclei"):
         plain.save(folder / f"{name}.safetensors")
+    for part in ("others", "models"):
+        (folder / part).mkdir()
+    plain.save(folder / "models/dapi.safetensors")
+    plain.export(folder / "others/nuclei.zip")
+    plain.export(folder / "denoise.onnx")
+    network = onnx.load(folder / "denoise.onnx")
+    del network.metadata_props[:]  # as another program would write it
+    onnx.save(network, folder / "denoise.onnx")
     # The paper's generator, in the small: what the PyTorch implementation can hold, with dropout.
     paper = {"bias": False, "activation": "tanh", "depth": 6, "patch": 64}
     model = make_model(
@@ -106,7 +116,7 @@ def workplace(models, tmp_path, monkeypatch) -> Path:
         tifffile.imwrite(tmp_path / f"{name}.tif", labels)
     folders = (
         "phase fluorescence dapi map2 masks new cells test/phase test/fluorescence test/dapi "
-        "test/nuclei more/phase more/fluorescence stain nuclei"
+        "test/nuclei more/phase more/fluorescence stain nuclei images"
     )
     for folder in folders.split():
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
@@ -152,7 +162,7 @@ def shortened(words: list[str]) -> list[str]:
         else:
             short.append(replaced.get(before, word))
     if words[0] == "train" and "--write-pairs" not in words:
-        kept = QUICK if "--start" not in words else "--steps 2 --patch 32 --batch 2 --device cpu"
+        kept = QUICK if "--start" not in words else "--steps 2 --patch 64 --batch 2 --device cpu"
         short += kept.split()
     if words[0] == "doctor":
         short += ["--max-seconds", "0"]
@@ -188,10 +198,17 @@ def test_commands_of_a_page(page, workplace):
 def test_python_of_a_page(page, workplace, monkeypatch):
     def quick_train(source, target, **fields):
         given = {name: value for name, value in fields.items() if name not in ("max_seconds",)}
-        quick = TINY if "start" not in given else {"patch": 32, "batch": 2, "device": "cpu"}
+        quick = TINY if "start" not in given else {"patch": 64, "batch": 2, "device": "cpu"}
+        quick |= VOLUME if given.get("ndim") == 3 else {}
         return napari_pix2pix._train.train(source, target, **{**quick, "steps": 2, **given})
 
     monkeypatch.setattr(napari_pix2pix, "train", quick_train)
+    # Nothing is fetched: the model that is named on the Hub is a file here.
+    load = napari_pix2pix.load
+    on_disk = lambda name, **options: load(  # noqa: E731
+        "dapi.safetensors" if str(name).startswith("hf:") else name, **options
+    )
+    monkeypatch.setattr(napari_pix2pix, "load", on_disk)
     jobs = ModuleType("dask_jobqueue")
     jobs.SLURMCluster = lambda **_: SimpleNamespace(
         scale=lambda jobs: None,
@@ -214,6 +231,8 @@ def test_python_of_a_page(page, workplace, monkeypatch):
         "viewer": a_viewer(),
         "__name__": "page",
     }
+    if "volumes" in page.name:
+        given |= dict.fromkeys(("source", "target", "other"), gray_noise(12, 40, 40))
     if "scores" in page.name:
         given["translator"] = napari_pix2pix.load("model.safetensors")
     for code in blocks(page, "python"):

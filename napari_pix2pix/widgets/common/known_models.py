@@ -175,7 +175,7 @@ class Models(QObject):
         if self._models:
             return self._models[0]
         last = memory().value(_LAST)
-        files = [Path(last)] if last and Path(last).is_file() else self.recent_files()
+        files = [Path(last)] if last and Path(last).is_file() else self.offered_files()
         return self.of_file(files[0]) if files else None
 
     def of_file(self, path: Path) -> ModelEntry:

@@ -164,7 +164,8 @@ class Result:
             self.layer.blending = self._spec.look.get("blending", _SOLID)
         if self.layer.name.removesuffix(_PARTIAL) == self._spec.name:
             self.layer.name = self._spec.name + ("" if complete else _PARTIAL)
-        if self._is_new and _is_gray(self.layer) and "contrast_limits" not in self._spec.look:
+        has_limits = self._spec.is_deviation or "contrast_limits" in self._spec.look
+        if self._is_new and _is_gray(self.layer) and not has_limits:
             self.layer.reset_contrast_limits()  # those of all tiles, and not of the first alone
         self.layer.refresh()
         if complete and self._replaces and self._spec.source in self._viewer.layers:
