@@ -132,10 +132,8 @@ def use(data: Path, theme: str, model: Path) -> None:
     viewer = open_viewer(theme, held_out=phase, held_out_DAPI=nuclei)
     source, truth = viewer.layers
     truth.visible = False
-    look = {"colormap": "green", "contrast_limits": truth.contrast_limits}
-    known = models().of_file(model)
     apply = open_dock(viewer, "Apply")
-    apply.set_model(type(known)(known.name, path=model, look=look))
+    apply.set_model(models().of_file(model))
     apply.set_layers([source])
     wait(lambda: apply.check() == "")
     apply.apply()

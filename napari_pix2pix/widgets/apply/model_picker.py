@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QWidget,
 )
@@ -31,6 +30,7 @@ from napari_pix2pix.widgets.common.elements import (
     lay_out_column,
     pixmap,
     push_button,
+    row_of,
 )
 from napari_pix2pix.widgets.common.known_models import MODEL_FILES, ModelEntry, models
 from napari_pix2pix.widgets.common.runner import Runner
@@ -276,10 +276,7 @@ class ModelPicker(QWidget):
         self.choose_weights(self.weights.value)
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.combo, 1)
-        row.addWidget(self.button)
-        row.addWidget(self.folder)
-        row.addWidget(self.runs)
-        lay_out_column(self, row, self.weights, self.description, self.picture, self.error)
+        # Below the list, so that the names of models have all of its width.
+        row = row_of(self.button, self.folder, self.runs)
+        parts = (self.weights, self.description, self.picture, self.error)
+        lay_out_column(self, self.combo, row, *parts)
