@@ -60,7 +60,7 @@ def test_chunks_are_parts_of_the_whole(gray, height, width, chunks):
 
 
 @settings(deadline=None, max_examples=6)
-@given(frames=st.integers(1, 4), width=st.integers(20, 70), chunks=st.integers(1, 4))
+@given(frames=st.integers(2, 4), width=st.integers(20, 70), chunks=st.integers(1, 4))
 def test_stacks_with_neighbours_and_noise(stack, frames, width, chunks):
     image = noise(frames, 41, width)
     lazy = stack(da.from_array(image, chunks=(chunks, 16, 40)), output="float", seed=3)
