@@ -70,7 +70,8 @@ def evaluate(
     """Score MODEL on images that it has not seen.
 
     SOURCE and TARGET are files, folders (files are matched by name) or patterns in quotes, as for
-    train. If a table (--pairs) has a validation set, only that is scored. The output also has the
+    train. For a model that was trained with --derive, TARGET may be given alone. If a table
+    (--pairs) has a validation set, only that is scored. The output also has the
     scores of a baseline without a network: a linear fit, or Otsu's threshold for labels.
 
     \b
@@ -98,7 +99,10 @@ def evaluate(
             check_output(path, overwrite=overwrite)
             check_ending(path, *endings, what=what)
     translator = load(model, weights=weights)
-    sets = read_pair_sets(named, condition=condition, test=True, model=translator.info)
+    derive = translator.config.derive if named.target is None else None
+    sets = read_pair_sets(
+        named, condition=condition, derive=derive, test=True, model=translator.info
+    )
     chosen = [
         replace(pair, condition=parse_condition(translator, pair.condition))
         for pair in sets.validation or sets.train
