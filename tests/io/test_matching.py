@@ -41,7 +41,7 @@ def test_files_in_order_are_paired_whatever_their_names():
     sources = [Path("s/1.tif"), Path("s/2.tif")]
     targets = [Path("t/cell.tif"), Path("t/dapi.tif")]
     assert match_in_order(sources, targets) == list(zip(sources, targets, strict=True))
-    with pytest.raises(InputError, match="2 sources and 1 target, .* match them by name"):
+    with pytest.raises(InputError, match=r"2 sources and 1 target, .* match them by name"):
         match_in_order(sources, targets[:1])
 
 

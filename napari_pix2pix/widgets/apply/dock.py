@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
@@ -17,6 +19,7 @@ from napari_pix2pix.napari_layers import (
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate, sizes_differ
 from napari_pix2pix.widgets.apply._discriminator_map import compute_map, map_request
+from napari_pix2pix.widgets.apply._files import FilesForm
 from napari_pix2pix.widgets.apply._forms import generate
 from napari_pix2pix.widgets.apply._request import ApplyChoices, ApplyRequest, FormState
 from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask
@@ -24,7 +27,7 @@ from napari_pix2pix.widgets.apply._unlikeness_map import compare_with_training
 from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply._view_tiles import Followers, is_followed
 from napari_pix2pix.widgets.commands import bind_shortcuts
-from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 from napari_pix2pix.widgets.common.runner import Work
 from napari_pix2pix.widgets.common.settings import read_settings
@@ -54,6 +57,8 @@ class ApplyDock(ApplyChoices):
         self._trial = SpeedTrial(self)
         self._input_check = InputCheck(self)
         self._view = ApplyView(self)
+        self.files = FilesForm(napari_viewer, self._model_and_options)
+        self._view.add_section("Files and folders", self.files)
         self._connect()
         self._unbind = bind_shortcuts(napari_viewer, self)
         self.reset_choices()
@@ -68,7 +73,7 @@ class ApplyDock(ApplyChoices):
     @property
     def running(self) -> bool:
         """Whether a model is being applied or asked."""
-        return self._run.running or self._task.runner.running
+        return self._run.running or self._task.runner.running or self.files.running
 
     @property
     def results(self) -> list[Any]:
@@ -163,6 +168,7 @@ class ApplyDock(ApplyChoices):
     def cancel(self) -> None:
         """Stop after the tile that is being done; what is done stays, marked as partial."""
         self._run.cancel()
+        self.files.runner.stop()
         self._task.runner.stop()
         self._show_state()
 
@@ -184,6 +190,7 @@ class ApplyDock(ApplyChoices):
     def close_down(self) -> None:
         """Stop all work, wait for it, remember the options, and give the keys back."""
         self._run.close()
+        self.files.close_work()
         self._task.runner.close()
         self._followers.close()
         self._trial.close()
@@ -222,6 +229,7 @@ class ApplyDock(ApplyChoices):
         self._task.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)
         self._input_check.found.connect(view.note.set_text)
+        self.files.runner.ended.connect(self._show_state)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)
@@ -286,6 +294,40 @@ class ApplyDock(ApplyChoices):
             visible_only=self.visible_only,
             replaces=self.replaces,
         )
+
+    def _model_and_options(self) -> tuple[ModelEntry | None, PredictOptions]:
+        options = self.options.model_copy(update={"condition": self.condition})
+        return self.model, self._with_device(options)
+
+    def apply_to_files(
+        self,
+        given: str | os.PathLike[str],
+        out: str | os.PathLike[str],
+        *,
+        ending: str = ".tif",
+        overwrite: bool = False,
+    ) -> None:
+        """Translate files into a folder; `files.ended` has the outcome, `files.summary` the rest.
+
+        Parameters
+        ----------
+        given : path-like
+            A file, a folder or a pattern.
+        out : path-like
+            The folder of the results, which is made if it is missing.
+        ending : {".tif", ".ome.zarr"}
+            The format of the results.
+        overwrite : bool
+            Replace existing files; otherwise what this model has finished is kept, and what was
+            interrupted is continued.
+
+        Raises
+        ------
+        InputError, FileError
+            When there is no model that takes a source, or files are being translated.
+        """
+        self.files.choose(Path(given), Path(out), ending=ending, overwrite=overwrite)
+        self.files.start()
 
     def _check(self) -> None:
         if self._makes_images:

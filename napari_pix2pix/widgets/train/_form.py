@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.napari_layers import CopyMode, transforms_differ
+from napari_pix2pix.napari_layers import transforms_differ
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.widgets.common.elements import Section, Sentence, lay_out_column, push_button
 from napari_pix2pix.widgets.common.runner import LatestOnly
@@ -22,8 +22,9 @@ from napari_pix2pix.widgets.common.settings import (
     remembered_fields,
 )
 from napari_pix2pix.widgets.train._config_form import ConfigForm
+from napari_pix2pix.widgets.train._data_source import DataSource
 from napari_pix2pix.widgets.train._pair_rows import PairRows
-from napari_pix2pix.widgets.train._pair_summary import PairSummary, PatchPreview, summarise_pairs
+from napari_pix2pix.widgets.train._pair_summary import PairSummary, PatchPreview, summarise_chosen
 from napari_pix2pix.widgets.train._run_options import FIELDS, RunOptions
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
 _BASICS = ("patch", "batch")
 # Fields of several processes; a viewer is one process.
 _SHELL = ("devices", "num_nodes", "strategy")
-_LEFT_OUT = (*FIELDS, *_BASICS, *_SHELL)
+_LEFT_OUT = (*FIELDS, *_BASICS, *_SHELL, "derive")
 _ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in _LEFT_OUT)
 _REMEMBERED = "train/fields"
-_OF_A_MODEL = {"intended_use", "pixel_size"}
+_OF_A_MODEL = {"intended_use", "pixel_size", "derive"}
 _CHECK_DELAY = 300  # milliseconds without a change
 _DEVICES_DELAY = 100  # milliseconds, for the dock to open: finding devices imports torch
 
@@ -64,12 +65,15 @@ class TrainForm(QWidget):
     @property
     def fields(self) -> dict[str, Any]:
         """The fields of `TrainConfig` that are set; all others have the preset's values."""
-        return self.options.values() | self.basics.values() | self.advanced.values()
+        forms = self.basics.values() | self.advanced.values()
+        return self.options.values() | forms | self.data.values()
 
     def set_fields(self, fields: Mapping[str, Any]) -> None:
         """Set some fields; raise `ConfigError`, and change nothing, if one of them is wrong."""
         _check_shown(TrainConfig(**fields))
         self.options.set_values(dict(fields))
+        if fields.get("derive"):
+            self.data.set_source(fields["derive"])
         for form in (self.basics, self.advanced):
             form.set_values({**form.values(), **fields})
 
@@ -77,19 +81,6 @@ class TrainForm(QWidget):
         """Give all fields of the forms the preset's values."""
         for form in (self.basics, self.advanced):
             form.set_values({})
-
-    def open_pairs(self, *, copy: CopyMode) -> list[Pair]:
-        """Open the layers of all rows; show and raise `InputError` for the first that is wrong."""
-        self.pairs.clear_errors()
-        opened = []
-        for index, choice in enumerate(self.pairs.choices()):
-            try:
-                opened.append(choice.pair(copy=copy))
-            except InputError as error:
-                if choice.layers:  # an empty row is not an error
-                    self.pairs.show_error(index, str(error))
-                raise
-        return opened
 
     def touch(self) -> None:
         """Something has changed: check it soon, and don't train until then."""
@@ -116,12 +107,14 @@ class TrainForm(QWidget):
         """Wait for the threads; no signal comes afterwards."""
         self._check.close()
         self._finder.close()
+        self.data.close_work()
 
     def _build(self, viewer: napari.viewer.Viewer) -> None:
         self._check = LatestOnly(self, delay=_CHECK_DELAY)
         self._finder = LatestOnly(self, delay=_DEVICES_DELAY)
-        self._checked_pairs: list[Pair] = []
+        self._checked_pairs: Sequence[Pair] = ()
         self.pairs = PairRows(viewer)
+        self.data = DataSource(self.pairs)
         self.wrong = Sentence(is_error=True)
         self.summary = Sentence()
         self.notes = Sentence()
@@ -136,14 +129,14 @@ class TrainForm(QWidget):
     def _lay_out(self) -> None:
         lay_out_column(
             self,
-            *(self.pairs, self.wrong, self.summary, self.notes_section, self.options),
+            *(self.data, self.wrong, self.summary, self.notes_section, self.options),
             *(self.basics, self.advanced_section, self.estimate, self.patches),
             spacing=6,
         )
         self.notes_section.hide()
 
     def _connect(self) -> None:
-        for part in (self.pairs, self.options, self.basics, self.advanced):
+        for part in (self.data, self.options, self.basics, self.advanced):
             part.changed.connect(self.touch)
         for form in (self.basics, self.advanced):
             self.options.preset_changed.connect(form.set_preset)
@@ -164,14 +157,15 @@ class TrainForm(QWidget):
         for form in (self.basics, self.advanced):
             form.clear_error()
         try:
-            pairs = self.open_pairs(copy=False)
+            chosen = self.data.open(copy=False)
             config = TrainConfig(**self.fields)
         except (InputError, ConfigError) as error:
             self._on_error(str(error))
             return
-        self._checked_pairs = pairs
+        self._checked_pairs = chosen.pairs
         start = self.options.start_from
-        self._check.start(partial(summarise_pairs, pairs=pairs, config=config, start=start))
+        work = partial(summarise_chosen, chosen=chosen.open, config=config, start=start)
+        self._check.start(work)
 
     def _on_error(self, sentence: str) -> None:
         self.summary.set_text("")
@@ -183,8 +177,8 @@ class TrainForm(QWidget):
 
     def _show_error(self, sentence: str) -> None:
         """Show an error beside the pair, field or model that it is about."""
-        rows = self.pairs.choices()
-        if len(rows) == 1 and not rows[0].layers:
+        rows = self.data.choices()
+        if len(rows) == 1 and not rows[0].layers and self.data.has_source:
             self.summary.set_text(
                 "Choose two layers that show the same field: a source and a target."
             )
@@ -197,6 +191,9 @@ class TrainForm(QWidget):
         if self.options.start_from is not None and _is_of_start(sentence):
             self.options.show_start_error(sentence)
             return
+        if self.data.is_files:
+            self.data.show_error(sentence)
+            return
         if not self.pairs.has_error():
             named = [pair.name in sentence for pair in self._checked_pairs]
             if sum(named) == 1 and len(named) == len(rows):
@@ -205,7 +202,7 @@ class TrainForm(QWidget):
                 self.wrong.set_text(sentence)
 
     def _on_summary(self, summary: PairSummary) -> None:
-        shifts = [transforms_differ((*c.sources, *c.targets)) for c in self.pairs.choices()]
+        shifts = [transforms_differ((*c.sources, *c.targets)) for c in self.data.choices()]
         notes = [*filter(None, shifts), *summary.notes]
         self.summary.set_text(summary.text)
         self.notes.set_text("\n".join(notes))
@@ -225,11 +222,11 @@ class TrainForm(QWidget):
 
     def _on_patches(self) -> None:
         try:
-            pairs, config = self.open_pairs(copy=False), TrainConfig(**self.fields)
+            chosen, config = self.data.open(copy=False), TrainConfig(**self.fields)
         except (InputError, ConfigError) as error:
             self._show_error(str(error))
             return
-        PatchPreview(pairs, config, self.options.start_from, self).show()
+        PatchPreview(chosen.open, config, self.options.start_from, self).show()
 
     def _find_devices(self) -> None:
         self._finder.start(lambda control: _find_devices())

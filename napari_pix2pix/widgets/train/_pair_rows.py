@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -45,6 +46,7 @@ class LayerNames(BaseModel, frozen=True):
     targets: list[str]
     mask: str | None = None
     condition: str | None = None
+    held_out: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,7 @@ class PairChoice:
     targets: tuple[Layer, ...]
     mask: Layer | None = None
     condition: str | None = None
+    held_out: bool = False  # the run is validated on it
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -68,6 +71,7 @@ class PairChoice:
             targets=[layer.name for layer in self.targets],
             mask=None if self.mask is None else self.mask.name,
             condition=self.condition,
+            held_out=self.held_out,
         )
 
     @classmethod
@@ -83,12 +87,13 @@ class PairChoice:
             tuple(by_name[name] for name in names.targets),
             None if names.mask is None else by_name[names.mask],
             names.condition,
+            names.held_out,
         )
 
-    def pair(self, *, copy: CopyMode) -> Pair:
+    def pair(self, *, copy: CopyMode, with_source: bool = True) -> Pair:
         """Open the layers as a pair; raises `InputError` if they can't be one."""
         for side, layers in (("source", self.sources), ("target", self.targets)):
-            if not layers:
+            if not layers and (with_source or side == "target"):
                 raise InputError(f"Choose a layer as {side}.")
         return pair_of(
             self.sources, self.targets, mask=self.mask, condition=self.condition, copy=copy
@@ -106,6 +111,7 @@ class PairRows(QWidget):
         self._viewer = viewer
         self._rows: list[_Row] = []
         self._watched: list[Layer] = []
+        self._has_sources = True
         self._add = push_button(
             "Add pair", "Add a row for another pair; it starts with the two selected layers."
         )
@@ -121,11 +127,13 @@ class PairRows(QWidget):
         targets: Sequence[Layer] = (),
         mask: Layer | None = None,
         condition: str | None = None,
+        *,
+        held_out: bool = False,
     ) -> None:
         """Fill an empty row, or add one."""
         empty = [row for row in self._rows if not row.choice().layers]
         row = empty[0] if empty else self._new_row()
-        row.set(PairChoice(tuple(sources), tuple(targets), mask, condition))
+        row.set(PairChoice(tuple(sources), tuple(targets), mask, condition, held_out))
         self._touch()
 
     def add_default(self) -> None:
@@ -165,6 +173,12 @@ class PairRows(QWidget):
         if len(self._rows) == 1 and not first.choice().layers:
             first.set(PairChoice(*self._two_layers()))
 
+    def show_sources(self, shown: bool) -> None:
+        """Let sources be chosen, or show the targets alone."""
+        self._has_sources = shown
+        for row in self._rows:
+            row.show_source(shown)
+
     def show_error(self, index: int, sentence: str) -> None:
         """Show below a row what is wrong with it."""
         self._rows[index].error.set_text(sentence)
@@ -180,6 +194,7 @@ class PairRows(QWidget):
 
     def _new_row(self) -> _Row:
         row = _Row()
+        row.show_source(self._has_sources)
         row.offer(self._viewer.layers)
         row.changed.connect(self._touch)
         row.removed.connect(self._on_remove)
@@ -209,6 +224,9 @@ class PairRows(QWidget):
         return (source,), (target,)
 
     def _touch(self) -> None:
+        if any(row.choice().condition for row in self._rows):
+            for row in self._rows:  # a condition is needed in all rows or in none
+                row.expand.setChecked(True)
         self._watch()
         self.changed.emit()
 
@@ -250,11 +268,13 @@ class _Row(QFrame):
             "What distinguishes this pair, such as its stain, for one model of several targets. "
             "Give a condition to every pair or to none."
         )
+        self.held_out = QCheckBox("held out")
+        self.held_out.setToolTip("Validate on this pair instead of training on it.")
         self.expand = QToolButton()
         self.expand.setText("⋯")
         self.expand.setCheckable(True)
         self.expand.setAutoRaise(True)
-        self.expand.setToolTip("Show mask and condition.")
+        self.expand.setToolTip("Show mask, condition, and whether the pair is held out.")
         self.remove = QToolButton()
         self.remove.setText("✕")
         self.remove.setAutoRaise(True)
@@ -264,6 +284,7 @@ class _Row(QFrame):
         for signal in (self.source.changed, self.target.changed, self.mask_choice.changed):
             signal.connect(self.changed)
         self.condition.editingFinished.connect(self.changed)
+        self.held_out.toggled.connect(self.changed)
         self.expand.toggled.connect(self.extra.setVisible)
         self.remove.clicked.connect(self._on_remove)
 
@@ -274,7 +295,13 @@ class _Row(QFrame):
             self.target.layers,
             self.mask_choice.layer,
             self.condition.text().strip() or None,
+            self.held_out.isChecked(),
         )
+
+    def show_source(self, shown: bool) -> None:
+        """Show the source, or hide it where the training has none."""
+        self.source.setVisible(shown)
+        self._arrow.setVisible(shown)
 
     def set(self, choice: PairChoice) -> None:
         """Choose layers."""
@@ -282,7 +309,9 @@ class _Row(QFrame):
         self.target.choose(choice.targets)
         self.mask_choice.choose(choice.mask)
         self.condition.setText(choice.condition or "")
-        self.expand.setChecked(choice.mask is not None or bool(choice.condition))
+        self.held_out.setChecked(choice.held_out)
+        is_more = choice.mask is not None or bool(choice.condition) or choice.held_out
+        self.expand.setChecked(is_more)
 
     def offer(self, layers: Iterable[Any]) -> None:
         """Offer other layers."""
@@ -297,7 +326,8 @@ class _Row(QFrame):
         first = QHBoxLayout()
         first.setSpacing(3)
         first.addWidget(self.source, 1)
-        first.addWidget(QLabel("→"))
+        self._arrow = QLabel("→")
+        first.addWidget(self._arrow)
         first.addWidget(self.target, 1)
         first.addWidget(self.expand)
         first.addWidget(self.remove)
@@ -311,6 +341,7 @@ class _Row(QFrame):
         ):
             second.addWidget(QLabel(text), 0, 2 * column, Qt.AlignmentFlag.AlignRight)
             second.addWidget(widget, 0, 2 * column + 1)
+        second.addWidget(self.held_out, 0, 4)
         self.extra.hide()
         lay_out_column(self, first, self.extra, self.error, spacing=2)
 

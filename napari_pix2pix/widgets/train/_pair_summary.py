@@ -17,6 +17,7 @@ from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.common.elements import Sentence, picture_label, push_button
 from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.train._file_choice import OpenSets
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
@@ -42,6 +43,7 @@ def summarise_pairs(
     pairs: Sequence[Pair],
     config: TrainConfig,
     start: Translator | Path | None = None,
+    held_out: Sequence[Pair] = (),
 ) -> PairSummary:
     """Prepare a training on pairs, only to describe it; done in a thread."""
     # These import torch, which the GUI thread must not wait for.
@@ -55,7 +57,7 @@ def summarise_pairs(
     config = config if model is None else model.fill(config)
     hint = "Close other programs, or crop the layers."
     with out_of_memory_in_words("reading the layers", hint), stop_when(lambda: control.stopped):
-        data = prepare(pairs, config, start=model)
+        data = prepare(pairs, config, held_out=held_out, start=model)
     return PairSummary(
         text=f"{data.summary[0].upper()}{data.summary[1:]}.",
         notes=data.notes,
@@ -64,6 +66,15 @@ def summarise_pairs(
         steps_per_epoch=data.steps_per_epoch,
         memory=training_memory(data),
     )
+
+
+def summarise_chosen(
+    control: Control, chosen: OpenSets, config: TrainConfig, start: Translator | Path | None
+) -> PairSummary:
+    """Read what is chosen, and describe a training on it; done in a thread."""
+    with stop_when(lambda: control.stopped):
+        sets = chosen()
+    return summarise_pairs(control, sets.train, config, start, sets.held_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +91,7 @@ class PatchPreview(QDialog):
 
     def __init__(
         self,
-        pairs: Sequence[Pair],
+        pairs: Sequence[Pair] | OpenSets,
         config: TrainConfig,
         start: Translator | Path | None = None,
         parent: QWidget | None = None,
@@ -144,13 +155,18 @@ class PatchPreview(QDialog):
 
 
 def _draw(
-    pairs: Sequence[Pair], config: TrainConfig, start: Translator | Path | None, step: int
+    pairs: Sequence[Pair] | OpenSets,
+    config: TrainConfig,
+    start: Translator | Path | None,
+    step: int,
 ) -> Patches:
     from napari_pix2pix._train import open_pretrained
     from napari_pix2pix.training.dataset import prepare
 
     model = None if start is None else open_pretrained(start)
     config = config if model is None else model.fill(config)
+    if callable(pairs):
+        pairs = pairs().train
     data = prepare(pairs, config.model_copy(update={"batch": _COLUMNS}), start=model)
     batch = data.sampler.batch(step)
     return Patches(

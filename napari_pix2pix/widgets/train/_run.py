@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import psutil
 from pydantic import BaseModel, ValidationError
 
-from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.data.pair import Pair, stop_when
 from napari_pix2pix.errors import FileError, StoppedError
-from napari_pix2pix.napari_layers import copied_pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control, Done, Event, Region
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.runner import Work
 from napari_pix2pix.widgets.common.settings import read_settings, remember_pace
-from napari_pix2pix.widgets.train._pair_rows import LayerNames, PairChoice
+from napari_pix2pix.widgets.train._data_source import ChosenPairs
+from napari_pix2pix.widgets.train._file_choice import FileChoice, OpenSets, TrainingSets
+from napari_pix2pix.widgets.train._pair_rows import LayerNames
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
@@ -34,7 +35,7 @@ AutosaveState = Literal["running", "closed", "ended"]
 
 
 def training_work(
-    pairs: Sequence[Pair],
+    pairs: Sequence[Pair] | OpenSets,
     config: TrainConfig,
     *,
     checkpoint: Path | None,
@@ -42,16 +43,22 @@ def training_work(
     start: Translator | Path | None = None,
     preview: Region | None = None,
 ) -> Work:
-    """Return the work of a training; its result is None if stopped while pairs were being read."""
+    """Return the work of a training; its result is None if stopped while pairs were being read.
+
+    ``pairs`` may be what opens them, such as files.
+    """
 
     def work(control: Control) -> Generator[Event, None, Translator | None]:
         # Imports torch, which the GUI thread must not wait for.
         from napari_pix2pix._train import training_events
 
         try:
+            with stop_when(lambda: control.stopped):
+                sets = (pairs() if callable(pairs) else TrainingSets(pairs)).copied()
             events = training_events(
-                [copied_pair(pair) for pair in pairs],
+                sets.train,
                 config,
+                held_out=sets.held_out or None,
                 checkpoint=checkpoint,
                 resume=resume,
                 start=start,
@@ -83,10 +90,12 @@ def release_memory() -> None:
 class RunRecord(BaseModel):
     """What is needed to resume a run, in a JSON file beside its checkpoint."""
 
-    rows: list[LayerNames]  # the layers of each pair
+    rows: list[LayerNames]  # the layers of each pair; empty for files
+    files: FileChoice | None = None
     fields: dict[str, Any]  # fields of `TrainConfig`
     began: str  # date and time
     state: AutosaveState  # ``closed`` if the run was interrupted by closing the dock
+    has_source: bool = True
     pid: int  # the process that trains
     process_began: float
 
@@ -99,12 +108,22 @@ class Autosave:
     record: RunRecord
 
     @classmethod
-    def begin(cls, folder: Path, *, rows: list[LayerNames], fields: Mapping[str, Any]) -> Autosave:
+    def begin(
+        cls,
+        folder: Path,
+        *,
+        rows: list[LayerNames],
+        fields: Mapping[str, Any],
+        files: FileChoice | None = None,
+        has_source: bool = True,
+    ) -> Autosave:
         """Write the record of a new run; raises `FileError` if the folder can't be written."""
         now = datetime.now()
         process = psutil.Process()
         record = RunRecord(
             rows=rows,
+            files=files,
+            has_source=has_source,
             fields=dict(fields),
             began=now.isoformat(timespec="minutes", sep=" "),
             state="running",
@@ -133,9 +152,12 @@ class Autosave:
 
     @property
     def title(self) -> str:
-        """The names of the layers, such as ``stain → nuclei``."""
+        """The names of the layers or folders, such as ``stain → nuclei``."""
+        if self.record.files is not None:
+            return self.record.files.name
         return "; ".join(
-            f"{' + '.join(row.sources)} → {' + '.join(row.targets)}" for row in self.record.rows
+            " → ".join(" + ".join(side) for side in (row.sources, row.targets) if side)
+            for row in self.record.rows
         )
 
     @property
@@ -195,16 +217,20 @@ class TrainRun:
 
     @classmethod
     def of(
-        cls, choices: Sequence[PairChoice], fields: Mapping[str, Any], autosave: Autosave | None
+        cls, chosen: ChosenPairs, fields: Mapping[str, Any], autosave: Autosave | None
     ) -> TrainRun:
         """Begin a run, or resume that of an autosave; raises `ConfigError` or `FileError`."""
-        source, target = choices[0].sources[0], choices[0].targets[0]
         config = TrainConfig(**fields)
         settings = read_settings()
         if autosave is None and settings.autosave:
-            rows = [choice.names() for choice in choices]
-            autosave = Autosave.begin(settings.autosave_folder, rows=rows, fields=fields)
-        return cls(config, f"{source.name} → {target.name}", autosave)
+            autosave = Autosave.begin(
+                settings.autosave_folder,
+                rows=chosen.layer_names,
+                fields=fields,
+                files=chosen.files,
+                has_source=chosen.has_source,
+            )
+        return cls(config, chosen.name, autosave)
 
     def mark(self, state: AutosaveState) -> str:
         """Record the state of the autosave; return why that failed, or an empty string."""

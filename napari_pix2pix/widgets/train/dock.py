@@ -12,12 +12,15 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.errors import InputError, Pix2PixError
+from napari_pix2pix.io.pair_files import Direction, Matching
 from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.events import Done, Event, Prepared
 from napari_pix2pix.widgets.common.model_dock import ClosingGuard
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.train._data_source import ChosenPairs
+from napari_pix2pix.widgets.train._file_choice import FileChoice
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
 from napari_pix2pix.widgets.train._run import Autosave, TrainRun, release_memory, training_work
 from napari_pix2pix.widgets.train._status import State
@@ -67,6 +70,7 @@ class TrainDock(QWidget):
         self._viewer = napari_viewer
         self._translator: Translator | None = None
         self._run: TrainRun | None = None  # the one in progress, or the last
+        self._chosen: ChosenPairs | None = None  # what it is trained on
         self._runner = Runner(self)
         self.view = TrainView(self, napari_viewer)
         self._guard = ClosingGuard(self, napari_viewer, self._question)
@@ -121,6 +125,8 @@ class TrainDock(QWidget):
         target: Layer | Sequence[Layer],
         mask: Layer | None = None,
         condition: str | None = None,
+        *,
+        held_out: bool = False,
     ) -> None:
         """Add a pair of layers.
 
@@ -130,8 +136,76 @@ class TrainDock(QWidget):
             In this viewer; several are channels of one image.
         mask : Labels or Shapes layer, optional
         condition : str, optional
+        held_out : bool
+            Whether the run is validated on this pair instead of being trained on it.
         """
-        self.view.form.pairs.add(_as_list(source), _as_list(target), mask, condition)
+        pairs = self.view.form.pairs
+        pairs.add(_as_list(source), _as_list(target), mask, condition, held_out=held_out)
+
+    def set_folders(
+        self,
+        source: str | os.PathLike[str] | None,
+        target: str | os.PathLike[str],
+        *,
+        mask: str | os.PathLike[str] | None = None,
+        matching: Matching = "name",
+    ) -> None:
+        """Train on files, which are listed at once.
+
+        Parameters
+        ----------
+        source, target, mask : path-like, optional
+            A file, a folder or a pattern each; without a source see `set_source`.
+        matching : {"name", "order"}
+            Whether files belong together by their names, or as they are sorted.
+
+        Raises
+        ------
+        InputError, FileError
+            When the files don't tell which belong together, or there are none.
+        """
+        paths = [None if path is None else Path(path) for path in (source, target, mask)]
+        choice = FileChoice(
+            origin="folders", source=paths[0], target=paths[1], mask=paths[2], matching=matching
+        )
+        self.view.form.data.set_files(choice)
+
+    def set_table(self, path: str | os.PathLike[str]) -> None:
+        """Train on the files that a CSV table lists; raises `InputError` or `FileError`."""
+        self.view.form.data.set_files(FileChoice(origin="table", path=Path(path)))
+
+    def set_aligned(self, folder: str | os.PathLike[str], direction: Direction = "AtoB") -> None:
+        """Train on A|B images, which show source and target side by side.
+
+        Parameters
+        ----------
+        folder : path-like
+            Holds the images, or folders ``train`` and ``val`` with them.
+        direction : {"AtoB", "BtoA"}
+            Whether the left half is the source, or the right one.
+
+        Raises
+        ------
+        InputError, FileError
+            When there are no images.
+        """
+        choice = FileChoice(origin="aligned", path=Path(folder), direction=direction)
+        self.view.form.data.set_files(choice)
+
+    def set_layers(self) -> None:
+        """Train on layers again, after files."""
+        self.view.form.data.set_files(None)
+
+    def set_source(self, kind: str) -> None:
+        """Choose what the network sees.
+
+        Parameters
+        ----------
+        kind : str
+            "" for the sources that are chosen, "none" for a training that generates images, or how
+            sources are made of targets, see ``derive`` of `TrainConfig`.
+        """
+        self.view.form.data.set_source(kind)
 
     def clear_pairs(self) -> None:
         """Remove all pairs."""
@@ -198,10 +272,21 @@ class TrainDock(QWidget):
         InputError
             When its layers are not open.
         """
-        choices = [PairChoice.named(row, self._viewer.layers) for row in run.record.rows]
-        self.view.form.pairs.clear()
+        record, data = run.record, self.view.form.data
+        choices = [PairChoice.named(row, self._viewer.layers) for row in record.rows]
+        has_source = record.has_source and not record.fields.get("derive")
+        data.set_source("" if has_source else record.fields.get("derive") or "none")
+        data.set_files(record.files)
+        if record.files is None:
+            self.view.form.pairs.clear()
         for choice in choices:
-            self.view.form.pairs.add(choice.sources, choice.targets, choice.mask, choice.condition)
+            self.view.form.pairs.add(
+                choice.sources,
+                choice.targets,
+                choice.mask,
+                choice.condition,
+                held_out=choice.held_out,
+            )
         self.start_from = None  # its checkpoint has the weights
         self.view.form.reset_fields()
         self.view.form.set_fields(run.record.fields)
@@ -246,17 +331,16 @@ class TrainDock(QWidget):
             raise InputError("A training is in progress: stop it and wait for its end.")
         fields = self.view.form.fields if resumed is None else resumed.record.fields
         TrainConfig(**fields)  # refused before any layer is copied
-        pairs = self.view.form.open_pairs(copy="small")
-        choices = self.view.form.pairs.choices()
-        region = self.view.preview.region(choices, pairs)
-        run = self._run = TrainRun.of(choices, fields, resumed)
+        chosen = self._chosen = self.view.form.data.open(copy="small")
+        region = self.view.preview.region(chosen.rows, chosen.pairs)
+        run = self._run = TrainRun.of(chosen, fields, resumed)
         self._translator = None
         self.view.form.remember()
-        self.view.begin(choices, pairs)
+        self.view.begin(chosen.rows, chosen.pairs)
         self._enter(State.PREPARING)
         self._runner.start(
             training_work(
-                pairs,
+                chosen.open,
                 run.config,
                 checkpoint=None if run.autosave is None else run.autosave.path,
                 resume=None if resumed is None else True,
@@ -271,6 +355,9 @@ class TrainDock(QWidget):
             self._run.done = event
         elif isinstance(event, Prepared):
             self._enter(State.TRAINING, f"on {event.device}")
+            if self._chosen is not None and not self._chosen.rows:
+                sets = self._chosen.open()  # the run has read them
+                self.view.preview.place_files([*sets.train, *sets.held_out])
         self.view.show_event(event, self._run.config)
         if isinstance(event, Prepared):
             QTimer.singleShot(_DRAWING, self._begin_steps)
