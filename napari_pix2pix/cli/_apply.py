@@ -113,9 +113,9 @@ def apply(
     from napari_pix2pix.cli._progress import bar
     from napari_pix2pix.inference.options import check_integer
     from napari_pix2pix.inference.uncertainty import parse_summary
-    from napari_pix2pix.io.outputs import prepare_outputs
     from napari_pix2pix.io.paths import expand_paths
     from napari_pix2pix.large_images import FileTranslation, connect
+    from napari_pix2pix.large_images.outputs import prepare_outputs
 
     samples = 1 if fields["samples"] is None else check_integer("samples", fields["samples"], 1)
     tags = [] if samples == 1 else [str(number) for number in range(1, samples + 1)]

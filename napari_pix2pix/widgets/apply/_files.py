@@ -14,8 +14,9 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QWidget
 
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, StoppedError, plural
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.io.outputs import prepare_outputs
-from napari_pix2pix.io.paths import expand_paths, shown_name
+from napari_pix2pix.io.paths import expand_paths, file_stem, shown_name
+from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.large_images.outputs import prepare_outputs
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import (
@@ -64,6 +65,7 @@ class FilesSummary:
     notes: tuple[str, ...]
     left: int  # files that were not begun or not finished, since the work was cancelled
     out: Path
+    are_images: bool = True  # and not labels
 
     def __str__(self) -> str:
         parts = [f"Wrote {plural(len(self.written), 'file')} into {self.out}."]
@@ -144,7 +146,8 @@ def translate_files(
         progress.done += 1
     left = len(inputs) - progress.done
     told = tuple(dict.fromkeys(note for note in notes if "finished already" not in note))
-    return FilesSummary(tuple(written), kept, tuple(failed), told, left, request.out)
+    are_images = read.target_codec.kind == "image" or bool(tags) or options.output == "float"
+    return FilesSummary(tuple(written), kept, tuple(failed), told, left, request.out, are_images)
 
 
 def _watching(control: Control, progress: FilesProgress) -> Watch:
@@ -164,6 +167,20 @@ def _watching(control: Control, progress: FilesProgress) -> Watch:
         yield on_tile
 
     return watch
+
+
+def open_result(viewer: napari.viewer.Viewer, path: Path, *, is_image: bool) -> None:
+    """Add a file that was written as a layer; napari's own reader knows no OME-Zarr."""
+    image = read_image(path)
+    axes = image.axes.replace("S", "")
+    scale = [image.scale.get(axis, 1.0) for axis in axes if axis != "C"]
+    name = file_stem(path)
+    if not is_image:
+        viewer.add_labels(image.data, name=name, scale=scale)
+    elif "C" in axes:
+        viewer.add_image(image.data, name=name, scale=scale, channel_axis=axes.index("C"))
+    else:
+        viewer.add_image(image.data, name=name, scale=scale, rgb="S" in image.axes)
 
 
 class FilesForm(QWidget):
@@ -293,9 +310,13 @@ class FilesForm(QWidget):
         self.ended.emit(sentence, is_error)
 
     def _on_show(self) -> None:
-        if self.summary is not None:
-            paths = [str(path) for path in self.summary.written[:_SHOWN]]
-            self._viewer.open(paths, plugin=None)
+        if self.summary is None:
+            return
+        try:
+            for path in self.summary.written[:_SHOWN]:
+                open_result(self._viewer, path, is_image=self.summary.are_images)
+        except Pix2PixError as error:
+            self.error.set_text(str(error))
 
     def _show_state(self) -> None:
         self.apply.setEnabled(not self.running)

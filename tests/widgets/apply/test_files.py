@@ -50,12 +50,15 @@ def test_a_folder_is_translated_and_a_second_run_keeps_it(dock, qtbot, model, fo
     assert len(translate(dock, qtbot, folder, out, overwrite=True).written) == 2
 
 
-def test_zarr_is_written_where_it_is_chosen(dock, qtbot, model, folder, tmp_path):
+def test_zarr_is_written_where_it_is_chosen(dock, viewer, qtbot, model, folder, tmp_path):
     dock.set_model(models().remember(model, "inverter"))
     summary = translate(dock, qtbot, folder / "a0.tif", tmp_path / "out", ending=".ome.zarr")
     (path,) = summary.written
     assert path.name == "a0.ome.zarr"
     assert read_image(path).shape[-2:] == (40, 48)
+    dock.files.show_results.click()
+    assert dock.files.error.text() == ""
+    assert [layer.name for layer in viewer.layers] == ["a0"]
 
 
 def test_cancelled_files_go_on_where_they_were(dock, qtbot, model, folder, tmp_path, monkeypatch):
