@@ -26,17 +26,17 @@ from napari_pix2pix.training.events import (
 )
 
 if TYPE_CHECKING:
-    from napari_pix2pix.translator import Translator
+    pass
 
 T = TypeVar("T")
 
 
 def show_progress(
-    start: Callable[[Control], Generator[Event, None, Translator]],
+    start: Callable[[Control], Generator[Event, None, T]],
     *,
     quiet: bool,
     control: Control | None = None,
-) -> Translator:
+) -> T:
     """Run a training and show it on standard error; the first Ctrl+C keeps the model so far."""
     control = control or Control()
     events = start(control)

@@ -12,7 +12,13 @@ from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.napari_layers import transforms_differ
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.widgets.common.elements import Section, Sentence, lay_out_column, push_button
+from napari_pix2pix.widgets.common.elements import (
+    Section,
+    Sentence,
+    lay_out_column,
+    push_button,
+    row_of,
+)
 from napari_pix2pix.widgets.common.runner import LatestOnly
 from napari_pix2pix.widgets.common.settings import (
     expected_seconds,
@@ -21,6 +27,7 @@ from napari_pix2pix.widgets.common.settings import (
     remember_fields,
     remembered_fields,
 )
+from napari_pix2pix.widgets.train._compare import CompareDialog
 from napari_pix2pix.widgets.train._config_form import ConfigForm
 from napari_pix2pix.widgets.train._data_source import DataSource
 from napari_pix2pix.widgets.train._pair_rows import PairRows
@@ -124,13 +131,18 @@ class TrainForm(QWidget):
         self.advanced = ConfigForm(_ADVANCED)
         self.advanced_section = Section("Advanced", self.advanced)
         self.patches = push_button("Preview patches", "Show patches as the network will see them.")
+        self.compare = push_button(
+            "Compare recipes", "Train L1, cGAN, both and others with this budget, and compare them."
+        )
+        self.comparison: CompareDialog | None = None
         self.estimate = Sentence()
 
     def _lay_out(self) -> None:
         lay_out_column(
             self,
             *(self.data, self.wrong, self.summary, self.notes_section, self.options),
-            *(self.basics, self.advanced_section, self.estimate, self.patches),
+            *(self.basics, self.advanced_section, self.estimate),
+            row_of(self.patches, self.compare),
             spacing=6,
         )
         self.notes_section.hide()
@@ -141,6 +153,7 @@ class TrainForm(QWidget):
         for form in (self.basics, self.advanced):
             self.options.preset_changed.connect(form.set_preset)
         self.patches.clicked.connect(self._on_patches)
+        self.compare.clicked.connect(self._on_compare)
         self._check.due.connect(self._on_due)
         self._check.finished.connect(self._on_summary)
         self._check.failed.connect(self._on_error)
@@ -172,6 +185,7 @@ class TrainForm(QWidget):
         self.notes_section.hide()
         self.estimate.set_text("")
         self.patches.setEnabled(False)
+        self.compare.setEnabled(False)
         self._show_error(sentence)
         self.ready_changed.emit(False, sentence)
 
@@ -218,6 +232,7 @@ class TrainForm(QWidget):
             form.set_inferred(inferred)
         self.estimate.set_text(_estimate(summary))
         self.patches.setEnabled(True)
+        self.compare.setEnabled(not self._is_held)
         self.ready_changed.emit(True, "")
 
     def _on_patches(self) -> None:
@@ -227,6 +242,16 @@ class TrainForm(QWidget):
             self._show_error(str(error))
             return
         PatchPreview(chosen.open, config, self.options.start_from, self).show()
+
+    def _on_compare(self) -> None:
+        try:
+            chosen = self.data.open(copy="small")
+            TrainConfig(**self.fields)
+        except (InputError, ConfigError) as error:
+            self._show_error(str(error))
+            return
+        self.comparison = CompareDialog(chosen.open, self.fields, chosen.name, self)
+        self.comparison.show()
 
     def _find_devices(self) -> None:
         self._finder.start(lambda control: _find_devices())
