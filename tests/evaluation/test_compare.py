@@ -72,15 +72,21 @@ def test_recipes_of_ones_own_and_wrong_names():
         choose_recipes("L1")
 
 
+def drain(events, control):
+    """Stop after the first recipe, and return the comparison."""
+    while True:
+        try:
+            if isinstance(next(events), RecipeDone):
+                control.stop()
+        except StopIteration as ended:
+            return ended.value
+
+
 def test_stopping_keeps_what_was_trained():
     control = Control()
     pairs, recipes = [Pair(IMAGE, 1 - IMAGE)], choose_recipes("L1,L2,cGAN")
     events = comparison_events(pairs, recipes, FIELDS, control=control)
-    with pytest.raises(StopIteration) as ended:
-        while True:
-            if isinstance(next(events), RecipeDone):
-                control.stop()
-    assert list(ended.value.value.models) == ["L1"]
+    assert list(drain(events, control).models) == ["L1"]
     with pytest.raises(StoppedError, match="before the first recipe"):
         list(comparison_events(pairs, recipes, FIELDS, control=control))
 

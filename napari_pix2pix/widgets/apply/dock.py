@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import (
     discriminator_layer,
@@ -18,6 +18,7 @@ from napari_pix2pix.napari_layers import (
 )
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate, sizes_differ
+from napari_pix2pix.widgets.apply._corrections import CorrectionsForm
 from napari_pix2pix.widgets.apply._discriminator_map import compute_map, map_request
 from napari_pix2pix.widgets.apply._files import FilesForm
 from napari_pix2pix.widgets.apply._forms import generate
@@ -54,11 +55,14 @@ class ApplyDock(ApplyChoices):
         self._run = ApplyRun(napari_viewer, self)
         self._task = ExtraTask(napari_viewer, self)
         self._followers = Followers(napari_viewer, self)
+        self._applied_to: list[list[Any]] = []  # by the last run
         self._trial = SpeedTrial(self)
         self._input_check = InputCheck(self)
         self._view = ApplyView(self)
         self.files = FilesForm(napari_viewer, self._model_and_options)
         self._view.add_section("Files and folders", self.files)
+        self.corrections = CorrectionsForm()
+        self._view.add_section("Learn from corrections", self.corrections)
         self._connect()
         self._unbind = bind_shortcuts(napari_viewer, self)
         self.reset_choices()
@@ -73,7 +77,8 @@ class ApplyDock(ApplyChoices):
     @property
     def running(self) -> bool:
         """Whether a model is being applied or asked."""
-        return self._run.running or self._task.runner.running or self.files.running
+        others = self.files.running or self.corrections.running
+        return self._run.running or self._task.runner.running or others
 
     @property
     def results(self) -> list[Any]:
@@ -98,6 +103,7 @@ class ApplyDock(ApplyChoices):
             self._generate()
             return
         request, planes = self._choices().request(self._viewer, copy="small")
+        self._applied_to = self.layers
         request = replace(request, options=self._with_device(request.options))
         self._view.set_text("")
         self._view.forget_seen()
@@ -169,6 +175,7 @@ class ApplyDock(ApplyChoices):
         """Stop after the tile that is being done; what is done stays, marked as partial."""
         self._run.cancel()
         self.files.runner.stop()
+        self.corrections.runner.stop()
         self._task.runner.stop()
         self._show_state()
 
@@ -185,12 +192,14 @@ class ApplyDock(ApplyChoices):
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layer list; napari calls it."""
         self._view.layers.offer(reversed(list(self._viewer.layers)))
+        self.corrections.offer(list(self._viewer.layers))
         self._check_soon()
 
     def close_down(self) -> None:
         """Stop all work, wait for it, remember the options, and give the keys back."""
         self._run.close()
         self.files.close_work()
+        self.corrections.close_work()
         self._task.runner.close()
         self._followers.close()
         self._trial.close()
@@ -229,7 +238,11 @@ class ApplyDock(ApplyChoices):
         self._task.added.connect(self._run.add_to_history)
         self._trial.found.connect(self._check_soon)
         self._input_check.found.connect(view.note.set_text)
-        self.files.runner.ended.connect(self._show_state)
+        for form in (self.files, self.corrections):
+            form.runner.ended.connect(self._show_state)
+        self._run.made.connect(self._remember_results)
+        self.corrections.start.clicked.connect(self._try_to_learn)
+        self.corrections.learned.connect(self._apply_learned)
 
     def _try_to_apply(self) -> None:
         self._try_to(self.apply)
@@ -328,6 +341,36 @@ class ApplyDock(ApplyChoices):
         """
         self.files.choose(Path(given), Path(out), ending=ending, overwrite=overwrite)
         self.files.start()
+
+    def learn(self) -> None:
+        """Learn from the corrected result, and apply the new model again.
+
+        `corrections.ended` has the outcome; what is learned from is chosen in `corrections`.
+
+        Raises
+        ------
+        InputError
+            When nothing was corrected, or a model is being applied.
+        """
+        self._check_free()
+        self.corrections.begin(self._with_device(self.options).device or "auto")
+        self._show_state()
+
+    def _try_to_learn(self) -> None:
+        try:
+            self.learn()
+        except Pix2PixError as error:
+            self.corrections.show_error(str(error))
+
+    def _remember_results(self, request: ApplyRequest, results: Sequence[Any]) -> None:
+        self.corrections.remember(results, self._applied_to, request)
+        self.corrections.offer(list(self._viewer.layers))
+
+    def _apply_learned(self, model: ModelEntry, sources: Sequence[Any]) -> None:
+        """Apply a model that has learned from a correction to the same layers."""
+        self.set_model(model)
+        self.set_layers(list(sources), by_channel=len(sources) > 1)
+        self._try_to(self.apply)
 
     def _check(self) -> None:
         if self._makes_images:

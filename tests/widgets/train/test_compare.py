@@ -11,7 +11,9 @@ from napari_pix2pix.widgets.train._file_choice import TrainingSets
 def dialog(qtbot):
     image = noise(96, 96)
     fields = {**TINY, "steps": 2, "preset": "light"}
-    dialog = CompareDialog(lambda: TrainingSets([Pair(image, 1 - image)], of_layers=False), fields, "a → b")
+    dialog = CompareDialog(
+        lambda: TrainingSets([Pair(image, 1 - image)], of_layers=False), fields, "a → b"
+    )
     qtbot.addWidget(dialog, before_close_func=CompareDialog.close_work)
     return dialog
 
