@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from helpers import gray_noise, make_model, noise
 
-from napari_pix2pix._corrections import correction_pairs, learn_from_corrections
+from napari_pix2pix.corrections import correction_pairs, learn_from_corrections
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.errors import InputError

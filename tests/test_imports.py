@@ -26,7 +26,7 @@ LEVELS = [
     {"core", "data", "metrics"},
     {"inference", "io", "napari_layers"},
     {"training"},
-    {"_apply", "translator", "_train", "_load", "_convert", "_corrections", "export"},
+    {"_apply", "translator", "_train", "_load", "_convert", "corrections", "export"},
     {"evaluation", "large_images", ""},  # "" is the package's own public names
     {"cli", "widgets"},
 ]

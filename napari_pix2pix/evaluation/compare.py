@@ -143,7 +143,8 @@ class Comparison:
         path = as_path(path)
         check_ending(path, *REPORT_ENDINGS, what="a report")
         with replacing(path) as fresh:
-            fresh.write_text(comparison_html(self), encoding="utf-8")
+            page = comparison_html(self.scores, self.models, self.best.name, self.best_of)
+            fresh.write_text(page, encoding="utf-8")
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Save the model of each recipe into a folder that exists; return the files."""

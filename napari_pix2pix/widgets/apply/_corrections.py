@@ -72,8 +72,8 @@ def learn(
     control: Control, request: CorrectionRequest
 ) -> Generator[Event, None, Translator | None]:
     """Fine-tune a model on a corrected result, in a thread; returns the new model."""
-    from napari_pix2pix._corrections import correction_fields, correction_pairs
     from napari_pix2pix._train import training_events
+    from napari_pix2pix.corrections import correction_fields, correction_pairs
 
     source = Job([one.copied() for one in request.sources], []).planes(request.info.source_codec, 0)
     pairs = correction_pairs(

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QLineEdit, QWidget
 
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, StoppedError, plural
 from napari_pix2pix.inference.options import PredictOptions
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _PERIOD = 300  # milliseconds between two looks at the progress
 _SHOWN = 3  # results, failures and notes that are named
+_SUMMARY = "mean,std"
 _FORMATS = {"TIFF": ".tif", "OME-Zarr": ".ome.zarr"}
 
 
@@ -53,6 +54,7 @@ class FilesRequest:
     out: Path  # a folder
     ending: str
     overwrite: bool
+    summary: str  # what is written of several samples, such as "mean,std,q5"
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,13 @@ def translate_files(
     control: Control, request: FilesRequest, progress: FilesProgress
 ) -> Generator[None, None, FilesSummary]:
     """Translate files one after another, in a thread; what is finished stays."""
+    from napari_pix2pix.inference.uncertainty import parse_summary
     from napari_pix2pix.large_images import FileTranslation
     from napari_pix2pix.translator import Translator
 
     inputs = expand_paths(request.given)
     options = request.options
-    tags = ["mean", "std"] if options.samples > 1 else []
+    tags = parse_summary(request.summary) if options.samples > 1 else []
     request.out.mkdir(parents=True, exist_ok=True)
     outs = prepare_outputs(request.given, inputs, request.out, tags, request.ending)
     read = request.model.with_its_weights(load_known(request.model))
@@ -208,6 +211,11 @@ class FilesForm(QWidget):
         for name, ending in _FORMATS.items():
             self.format.addItem(name, ending)
         self.format.setToolTip("What the results are written as. Both keep pixel size and axes.")
+        self.summary_of = QLineEdit(_SUMMARY)
+        self.summary_of.setToolTip(
+            "What is written of several samples (see Advanced), a file each: mean, std, and "
+            "quantiles such as q5 for 5 %."
+        )
         self.overwrite = QCheckBox("Replace existing files")
         self.overwrite.setToolTip(
             "Unticked, files that this model has finished are kept, and one that was interrupted "
@@ -278,7 +286,8 @@ class FilesForm(QWidget):
         if out.is_file():
             raise FileError(f"{out} is a file: choose a folder for the results.")
         ending = self.format.currentData()
-        return FilesRequest(model, options, given, out, ending, self.overwrite.isChecked())
+        overwrite, summary = self.overwrite.isChecked(), self.summary_of.text()
+        return FilesRequest(model, options, given, out, ending, overwrite, summary)
 
     def _on_apply(self) -> None:
         try:
@@ -338,6 +347,7 @@ class FilesForm(QWidget):
         form.addRow("Input", self.input)
         form.addRow("Results in", self.out)
         form.addRow("Format", self.format)
+        form.addRow("Of samples", self.summary_of)
         buttons = row_of(self.apply, self.cancel, self.show_results)
         lay_out_column(
             self, form, self.overwrite, buttons, self.progress, self.status, self.error, spacing=4

@@ -6,6 +6,7 @@ import tifffile
 from helpers import gray_noise, make_model
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.large_images import FileTranslation
 from napari_pix2pix.widgets.common.known_models import models
@@ -59,6 +60,17 @@ def test_zarr_is_written_where_it_is_chosen(dock, viewer, qtbot, model, folder, 
     dock.files.show_results.click()
     assert dock.files.error.text() == ""
     assert [layer.name for layer in viewer.layers] == ["a0"]
+
+
+def test_quantiles_of_samples_are_written(dock, qtbot, model, folder, tmp_path):
+    dock.set_model(models().remember(model, "inverter"))
+    dock.options = PredictOptions(turns=8, samples=8)
+    dock.files.summary_of.setText("mean,q5,q95")
+    summary = translate(dock, qtbot, folder / "a0.tif", tmp_path / "out")
+    assert [path.stem for path in summary.written] == ["a0_mean", "a0_q5", "a0_q95"]
+    mean, low, high = map(tifffile.imread, summary.written)
+    assert (low <= high).all()
+    assert mean.dtype == np.float32
 
 
 def test_cancelled_files_go_on_where_they_were(dock, qtbot, model, folder, tmp_path, monkeypatch):

@@ -100,8 +100,8 @@ def test_sources_are_left_out_or_derived(data, viewer, folders):
     assert data.values() == {"derive": "edges"}
     data.set_files(FileChoice(origin="folders", target=folders[1]))
     assert data.open(copy=False).open().train[0].source is None
-    with pytest.raises(InputError, match="There is no source 'egdes'"):
-        data.set_source("egdes")
+    with pytest.raises(InputError, match="There is no source 'contours'"):
+        data.set_source("contours")
 
 
 def test_a_layer_pair_that_is_held_out_comes_last(data, viewer):

@@ -19,6 +19,8 @@ from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.translator import Translator
 
 STEPS = 150  # that a model learns from corrections by default
+# Of the model's learning rate: a correction is small, and the rest is to stay.
+_RATE = 0.1
 
 
 def correction_pairs(
@@ -93,6 +95,7 @@ def correction_fields(info: ModelInfo) -> dict[str, Any]:
     """Return the fields of `TrainConfig` with which a model learns from corrections."""
     return {
         "validation": 0.0,
+        "learning_rate": _RATE * info.config.learning_rate,
         # A small part may look like another kind, such as a single object like a class.
         "source_kind": info.source_codec.kind,
         "target_kind": info.target_codec.kind,
