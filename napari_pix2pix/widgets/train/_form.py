@@ -100,6 +100,7 @@ class TrainForm(QWidget):
         """Check nothing while a run needs the processor."""
         released = self._is_held and not is_held
         self._is_held = is_held
+        self.compare.setEnabled(self.patches.isEnabled() and not is_held)
         if is_held and self._is_touched:
             self.estimate.set_text("")  # of other choices
         if released and self._is_touched:
@@ -115,6 +116,8 @@ class TrainForm(QWidget):
         self._check.close()
         self._finder.close()
         self.data.close_work()
+        if self.comparison is not None:
+            self.comparison.close()
 
     def _build(self, viewer: napari.viewer.Viewer) -> None:
         self._check = LatestOnly(self, delay=_CHECK_DELAY)
@@ -250,8 +253,14 @@ class TrainForm(QWidget):
         except (InputError, ConfigError) as error:
             self._show_error(str(error))
             return
+        if self.comparison is not None:
+            self.comparison.close()
         self.comparison = CompareDialog(chosen.open, self.fields, chosen.name, self)
+        self.comparison.finished.connect(self._forget_comparison)
         self.comparison.show()
+
+    def _forget_comparison(self) -> None:
+        self.comparison = None  # Qt deletes its window
 
     def _find_devices(self) -> None:
         self._finder.start(lambda control: _find_devices())

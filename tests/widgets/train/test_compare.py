@@ -5,6 +5,7 @@ from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.train._compare import CompareDialog
 from napari_pix2pix.widgets.train._file_choice import TrainingSets
+from napari_pix2pix.widgets.train._form import TrainForm
 
 
 @pytest.fixture
@@ -41,3 +42,22 @@ def test_one_recipe_is_no_comparison(dialog):
     dialog.start.click()
     assert "needs 2 recipes or more" in dialog.error.text()
     assert not dialog.runner.running
+
+
+def test_the_window_closes_with_its_dock(viewer, qtbot):
+    image = noise(96, 96)
+    for name, data in (("a", image), ("b", 1 - image)):
+        viewer.add_image(data, name=name)
+    form = TrainForm(viewer)
+    qtbot.addWidget(form)
+    qtbot.waitUntil(form.compare.isEnabled, timeout=30_000)
+    form.hold(True)
+    assert not form.compare.isEnabled()
+    form.hold(False)
+    form.compare.click()
+    runner = form.comparison.runner
+    form.comparison.start.click()
+    assert runner.running
+    form.close_work()
+    assert not runner.running
+    assert form.comparison is None

@@ -5,6 +5,7 @@ from helpers import TINY, gray_noise
 from qtpy.QtCore import Qt
 
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.widgets.common import settings
 from napari_pix2pix.widgets.train._data_source import DataSource
 from napari_pix2pix.widgets.train._file_choice import FileChoice
 from napari_pix2pix.widgets.train._pair_rows import PairRows
@@ -134,3 +135,26 @@ def test_the_dock_trains_on_folders(make_napari_viewer_proxy, qtbot, folders, ki
         assert "Validated on 1 pair given for it." in info.notes
         assert [layer.name for layer in viewer.layers] == ["preview [s_2.tif]"]
     dock.close_work()
+
+
+def test_an_interrupted_run_on_files_goes_on(make_napari_viewer_proxy, qtbot, folders, monkeypatch):
+    home = folders[0].parent / "data"
+    monkeypatch.setattr(settings, "_data_folder", lambda: home)
+    viewer = make_napari_viewer_proxy()
+    first = TrainDock(viewer)
+    viewer.window.add_dock_widget(first, name="Train")
+    first.set_fields(**TINY, epochs=100_000, checkpoint_seconds=0.01)
+    first.set_folders(*folders)
+    tick(first.view.form.data, 1)
+    first.train()
+    saved = home / "autosave"
+    qtbot.waitUntil(lambda: any(saved.glob("*.safetensors")), timeout=30_000)
+    first.close_work()
+    second = TrainDock(viewer)
+    viewer.window.add_dock_widget(second, name="Train again")
+    assert second.view.offer.run.title == "source → target"
+    second.view.offer.resume.click()
+    qtbot.waitUntil(lambda: second.state in ("training", "failed"), timeout=30_000)
+    assert second.state == "training", second.view.status.error.text()
+    assert second.view.form.data.files.list.held_out == [False, True, False]
+    second.close_work()
