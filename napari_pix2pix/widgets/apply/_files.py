@@ -16,7 +16,6 @@ from napari_pix2pix.errors import FileError, InputError, Pix2PixError, StoppedEr
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.paths import expand_paths, file_stem, shown_name
 from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.large_images.outputs import prepare_outputs
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import (
@@ -108,8 +107,10 @@ def translate_files(
     control: Control, request: FilesRequest, progress: FilesProgress
 ) -> Generator[None, None, FilesSummary]:
     """Translate files one after another, in a thread; what is finished stays."""
+    # These import torch, which the GUI thread must not wait for.
     from napari_pix2pix.inference.uncertainty import parse_summary
     from napari_pix2pix.large_images import FileTranslation
+    from napari_pix2pix.large_images.outputs import prepare_outputs
     from napari_pix2pix.translator import Translator
 
     inputs = expand_paths(request.given)
