@@ -48,8 +48,6 @@ def write_container(
         except SafetensorError as error:
             raise OSError(str(error)) from error  # such as a full disk
         fresh.chmod(mode)
-        with fresh.open("rb+") as file:
-            os.fsync(file.fileno())
 
 
 def read_container(

@@ -15,7 +15,12 @@ from napari_pix2pix.training.model_info import read_model_info
 # What can't be made up from the field's type and default.
 CHOSEN = {"classes": 3, "preset": "reference", "device": "cpu", "zoom": (1.0, 1.1), "patch": 96}
 # Options that mean nothing alone.
-TOGETHER = {"r1_every": ["--r1", "1"]}
+TOGETHER = {
+    "r1_every": ["--r1", "1"],
+    "plane_levels": ["--ndim", "3"],
+    "patch_planes": ["--ndim", "3"],
+    "plane_flips": ["--ndim", "3"],
+}
 
 
 def another_value(name: str, field):
@@ -58,7 +63,8 @@ def test_every_field_is_an_option_that_arrives(files, tmp_path, monkeypatch, inv
     for name, value in given.items():
         arrived.clear()
         options = [*as_option(name, value), *TOGETHER.get(name, [])]
-        result = invoke("train", *files, "-o", tmp_path / "m.st", *options)
+        named = files[1:] if name == "derive" else files  # a source is made of the target alone
+        result = invoke("train", *named, "-o", tmp_path / "m.st", *options)
         assert arrived, result.stderr
         assert arrived[name] == value
 

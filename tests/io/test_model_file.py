@@ -181,7 +181,7 @@ def test_data_reach_the_disk_before_the_name_does(old_file, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda file: (order.append("fsync"), sync(file)))
     monkeypatch.setattr(os, "replace", lambda a, b: (order.append("replace"), replace(a, b)))
     write_container(old_file, {"weight": torch.zeros(3)}, {})
-    assert order == ["fsync", "replace"]
+    assert order == ["fsync", "replace", "fsync"]  # the file, its name, and the folder
 
 
 def test_a_header_that_is_no_json_is_found_before_anything_is_written(old_file):

@@ -38,6 +38,7 @@ _LEARNING = (
     ("adversarial", "foreground_dice"),
     ("learning_rate", "keep"),
     ("steps", "steps"),
+    ("passes", "passes"),
     ("seed", "seed"),
     ("precision", "checkpoint_seconds"),
 )
