@@ -88,7 +88,8 @@ def train(
         One image each, or lists of the same length: (H, W), (H, W, 3) for RGB, or with a
         ``channel_axis``; leading axes are frames. A tuple of arrays or layers is one image with
         these channels. numpy, dask and zarr are read patch by patch. With a source of None the
-        model makes images from noise and condition alone, see `Translator.sample`.
+        model makes images from noise and condition alone, see `Translator.sample`; with
+        ``derive``, such as "edges", the source is made of the target instead.
     condition : hashable or list of hashable, optional
         What the source does not show, such as stain or marker; one for each pair.
     mask : array_like of bool, Labels or Shapes layer, or list, optional

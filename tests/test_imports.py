@@ -26,7 +26,10 @@ LEVELS = [
     {"core", "data", "metrics"},
     {"inference", "io", "napari_layers"},
     {"training"},
-    {"_apply", "translator", "_train", "_load", "_list_models", "_convert", "export", "external"},
+    {
+        *("_apply", "translator", "_train", "_load", "_list_models", "_convert"),
+        *("corrections", "export", "external"),
+    },
     {"evaluation", "large_images", ""},  # "" is the package's own public names
     {"cli", "widgets"},
 ]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -26,18 +25,11 @@ from napari_pix2pix.cli._options import (
     predict_options_of,
     weights_option,
 )
-from napari_pix2pix.cli._output import (
-    check_output,
-    prepare_outputs,
-    print_result,
-    shell_message,
-)
+from napari_pix2pix.cli._output import check_output, print_result, shell_message
 from napari_pix2pix.errors import InputError, Pix2PixError
 
 if TYPE_CHECKING:
-    from napari_pix2pix.inference.options import PredictOptions
-    from napari_pix2pix.io.image_file import ImageFile
-    from napari_pix2pix.large_images import Cluster
+    from napari_pix2pix.large_images import Cluster, FileTranslation
     from napari_pix2pix.training.config import AppliedWeights
     from napari_pix2pix.translator import Translator
 
@@ -125,7 +117,8 @@ def apply(
     from napari_pix2pix.inference.options import check_integer
     from napari_pix2pix.inference.uncertainty import parse_summary
     from napari_pix2pix.io.paths import expand_paths
-    from napari_pix2pix.large_images import connect
+    from napari_pix2pix.large_images import FileTranslation, connect
+    from napari_pix2pix.large_images.outputs import prepare_outputs
 
     samples = 1 if fields["samples"] is None else check_integer("samples", fields["samples"], 1)
     tags = [] if samples == 1 else [str(number) for number in range(1, samples + 1)]
@@ -146,18 +139,20 @@ def apply(
     failed: dict[str, str] = {}
     with nullcontext() if scheduler is None else connect(scheduler, translator) as cluster:
         part = region, frames
-        work = _Work(
+        files = FileTranslation(
             translator,
-            axes,
-            source_channels,
             options,
-            part,
-            tags,
-            summary is not None,
-            cluster,
-            resume,
-            overwrite,
+            tags=tags,
+            summarises=summary is not None,
+            axes=axes,
+            channels=source_channels,
+            part=part,
+            resume=resume,
+            overwrite=overwrite,
+            cluster=cluster,
+            tell=partial(say, err=True),
         )
+        work = _Work(files, cluster)
         with_bar = len(inputs) == 1 and not as_json
         errors = bar(
             work.try_each(inputs, tagged, maps, with_bar=with_bar), total=len(inputs), quiet=as_json
@@ -191,18 +186,10 @@ def _check_unlikeness(translator: Translator, part: str | None) -> None:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is done to each file."""
+    """What is done to all files."""
 
-    translator: Translator
-    axes: str | None
-    channels: str | None
-    options: PredictOptions
-    part: tuple[str | None, str | None]  # region and frames, as they were given
-    tags: list[str]  # numbers of samples, or names of a summary; none for one sample
-    summarises: bool
+    files: FileTranslation
     cluster: Cluster | None
-    resume: bool
-    overwrite: bool
 
     def try_each(
         self,
@@ -213,13 +200,16 @@ class _Work:
         with_bar: bool,
     ) -> Iterator[Pix2PixError | None]:
         """Translate files, on a cluster as many at once as there are threads; yield the errors."""
+        from napari_pix2pix.cli._progress import pixel_bar
+
+        watch = partial(pixel_bar, quiet=not with_bar)
 
         def attempt(source: Path, names: list[Path], own: list[Path]) -> Pix2PixError | None:
             try:
                 with naming(str(source) if len(sources) > 1 else ""):
-                    self.apply(source, names, with_bar=with_bar)
+                    self.files.apply(source, names, watch)
                     for path in own:
-                        self.write_unlikeness(source, path)
+                        self.files.write_unlikeness(source, path)
             except Pix2PixError as error:
                 return error
             return None
@@ -229,172 +219,3 @@ class _Work:
             return
         with ThreadPoolExecutor(self.cluster.threads) as pool:
             yield from pool.map(attempt, sources, outs, maps)
-
-    def apply(self, source: Path, outs: list[Path], *, with_bar: bool) -> None:
-        """Translate a file into as many as there are tags."""
-        from napari_pix2pix.io.locks import locked
-
-        tagged = zip(self.tags or ["1"], outs, strict=True)
-        unfinished = {
-            tag: path
-            for tag, path in tagged
-            if not self._finished(path, partial(self._record, source, tag))
-        }
-        if not unfinished:
-            return
-        records = {tag: self._record(source, tag) for tag in unfinished}
-        image = self._read(source)
-        for note in image.notes:
-            say(note, err=True)
-        if self._needs_blocks(image):
-            self._in_blocks(source, image, unfinished, with_bar)
-            return
-        with locked(*unfinished.values()):
-            self._at_once(source, image, unfinished, records, with_bar)
-
-    def write_unlikeness(self, source: Path, out: Path) -> None:
-        """Write where a file is unlike the training images."""
-        from napari_pix2pix.data.inputs import open_for_codec
-        from napari_pix2pix.data.layouts import Layout
-        from napari_pix2pix.inference.unlikeness import map_options, share_unlike
-        from napari_pix2pix.io.reading import lazy_image_of_file
-        from napari_pix2pix.io.writing import check_translation, write_translation
-
-        if self._finished(out, partial(self._record_of_map, source)):
-            return
-        image, layout, model = self._read(source), Layout(), self.translator
-        check_translation(out, "float32", source=image, layout=layout)
-        opened = open_for_codec(
-            lazy_image_of_file(image), model.source_codec, model.z_context, model.ndim
-        )
-        seen = model.as_computed(opened, self.options)
-        cells = model.predict_cells(seen, map_options(self.options))
-        write_translation(
-            out,
-            model.show_cells(cells, seen),
-            source=image,
-            layout=layout,
-            record=self._record_of_map(source),
-            overwrite=self.overwrite,
-        )
-        if self._needs_blocks(image):  # which are not watched while they are translated
-            shares = {frame: share_unlike(of_frame) for frame, of_frame in enumerate(cells)}
-            if sentence := model.info.check_usual().warning(shares):
-                warnings.warn(sentence, UserWarning, stacklevel=2)
-
-    def _needs_blocks(self, image: ImageFile) -> bool:
-        from napari_pix2pix.large_images import needs_blocks
-
-        planes = self.options.samples * self.translator.target_codec.planes
-        return needs_blocks(image, planes) or any(self.part) or self.cluster is not None
-
-    def _read(self, source: Path) -> ImageFile:
-        from napari_pix2pix.io.channels import take_channels
-        from napari_pix2pix.io.reading import read_image
-
-        trained = self.translator.info.trained_channels[0]
-        return take_channels(read_image(source, self.axes), self.channels, trained)
-
-    def _finished(self, out: Path, record: Callable[[], dict[str, Any]]) -> bool:
-        """Tell whether a resumed run has finished an output; raises if that was made otherwise."""
-        from napari_pix2pix.large_images import check_finished
-
-        if not (self.resume and out.exists()) or self.overwrite:
-            return False
-        is_known = check_finished(out, record())
-        unknown = "" if is_known else "; the file does not name its model"
-        say(f"{out} is finished already{unknown}.", err=True)
-        return True
-
-    def _at_once(
-        self,
-        source: Path,
-        image: ImageFile,
-        outs: dict[str, Path],
-        records: dict[str, dict[str, Any]],  # of the source as it was before it was read
-        with_bar: bool,
-    ) -> None:
-        from napari_pix2pix.cli._progress import pixel_bar
-        from napari_pix2pix.inference.uncertainty import summarise
-        from napari_pix2pix.io.reading import lazy_image_of_file
-        from napari_pix2pix.io.resumable import warn_if_changed
-        from napari_pix2pix.io.writing import check_translation, write_translation
-
-        planes, options = lazy_image_of_file(image), self.options
-        translator = self.translator.for_dtypes(planes.dtype)
-        codec = translator.target_codec
-        pixel = translator.target_like("float" if self.summarises else options.output)
-        for out in outs.values():
-            check_translation(out, pixel.dtype, source=image, layout=codec.layout)
-        with pixel_bar(planes.frames * options.samples, quiet=not with_bar) as on_tile:
-            if self.summarises:
-                fields = {**dict(options), "n": options.samples, "on_tile": on_tile}
-                del fields["samples"], fields["output"]
-                spread = partial(self.translator.spread, planes, **fields)
-                drawn = summarise(lambda levels: spread(quantiles=levels), list(outs))
-            else:
-                arrays = self.translator(planes, on_tile=on_tile, **dict(options))
-                drawn = dict(zip(self.tags, arrays, strict=True)) if self.tags else {"1": arrays}
-        warn_if_changed(source, records[next(iter(outs))]["source"])
-        for tag, out in outs.items():
-            write_translation(
-                out,
-                drawn[tag],
-                source=image,
-                layout=codec.layout,
-                kind="image" if pixel.dtype.kind == "f" else codec.kind,
-                channel_names=self.translator.info.output_names(options.condition),
-                # A deviation has a range of its own.
-                looks=() if tag == "std" else self.translator.info.output_looks(options.condition),
-                record=records[tag],
-                overwrite=self.overwrite,
-            )
-
-    def _in_blocks(
-        self, source: Path, image: ImageFile, outs: dict[str, Path], with_bar: bool
-    ) -> None:
-        from napari_pix2pix.cli._progress import pixel_bar
-        from napari_pix2pix.large_images import translate_file
-
-        region, frames = self.part
-        for tag, out in outs.items():
-            sample, summary = self._wanted(tag)
-            with pixel_bar(1, quiet=not with_bar) as on_tile:
-                translate_file(
-                    self.translator,
-                    source,
-                    image,
-                    out,
-                    self.options,
-                    sample=sample,
-                    summary=summary,
-                    region=region,
-                    frames=frames,
-                    axes=self.axes,
-                    channels=self.channels,
-                    resume=self.resume,
-                    overwrite=self.overwrite,
-                    cluster=self.cluster,
-                    on_tile=on_tile,
-                )
-
-    def _record(self, source: Path, tag: str) -> dict[str, Any]:
-        """Return what an output is made of."""
-        from napari_pix2pix.large_images import output_record
-
-        part = *self.part, self.channels
-        return output_record(self.translator, source, self.options, *self._wanted(tag), *part)
-
-    def _record_of_map(self, source: Path) -> dict[str, Any]:
-        """Return what an unlikeness map is made of."""
-        from napari_pix2pix.inference.unlikeness import map_options
-        from napari_pix2pix.large_images import output_record
-
-        size = {"resample": self.options.resample, "pixel_size": self.options.pixel_size}
-        options = map_options(self.options).model_copy(update=size)
-        record = output_record(self.translator, source, options, channels=self.channels)
-        return record | {"shown": "unlikeness"}
-
-    def _wanted(self, tag: str) -> tuple[int, str | None]:
-        """Return which sample, or what of all samples, an output holds."""
-        return (0, tag) if self.summarises else (int(tag) - 1, None)

@@ -75,7 +75,8 @@ def evaluate(
     """Score MODEL on images that it has not seen.
 
     SOURCE and TARGET are files, folders (files are matched by name) or patterns in quotes, as for
-    train. If a table (--pairs) has a validation set, only that is scored. The output also has the
+    train. For a model that was trained with --derive, TARGET may be given alone. If a table
+    (--pairs) has a validation set, only that is scored. The output also has the
     scores of a baseline without a network: a linear fit, or Otsu's threshold for labels.
 
     \b
@@ -106,6 +107,7 @@ def evaluate(
     sets = read_pair_sets(
         named,
         condition=condition,
+        derive=translator.config.derive if named.target is None else None,
         test=True,
         model=translator.info,
         outputs=(csv, report),

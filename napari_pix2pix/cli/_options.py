@@ -20,8 +20,8 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.config import PRESETS, TrainConfig
 
 if TYPE_CHECKING:
-    from napari_pix2pix.io.datasets import Direction, PairSets
-    from napari_pix2pix.io.pair_files import PairFiles, ReadOptions
+    from napari_pix2pix.io.datasets import PairSets
+    from napari_pix2pix.io.pair_files import Direction, Matching, PairFiles, ReadOptions
     from napari_pix2pix.training.model_info import ModelInfo
     from napari_pix2pix.translator import Translator
 
@@ -64,6 +64,12 @@ _PAIRS_OPTIONS = (
         "you need them, condition, mask, set (train or validation), source_axes, target_axes, "
         "mask_axes, source_channels and target_channels. Leave source out if no pair has one. "
         "Paths are relative to the table; options stand for empty cells.",
+    ),
+    click.option(
+        "--match",
+        type=click.Choice(["name", "order"]),
+        help="How files of SOURCE and TARGET are matched: by their names, or as they are sorted, "
+        "the first with the first.  [default: name]",
     ),
     click.option(
         "--write-pairs",
@@ -112,6 +118,7 @@ class PairArguments:
     source: Path | None
     target: Path | None
     pairs: Path | None
+    match: Matching | None
     write_pairs: Path | None
     aligned: Path | None
     direction: Direction | None
@@ -247,6 +254,7 @@ def read_pair_sets(
     condition: str | None,
     validate: tuple[Path, Path] | None = None,
     no_source: bool = False,
+    derive: str | None = None,
     test: bool = False,
     model: ModelInfo | None = None,
     outputs: Sequence[Path | None] = (),
@@ -254,12 +262,13 @@ def read_pair_sets(
 ) -> PairSets:
     """Read the pairs that a command names in exactly one way, and print notes on their files.
 
-    With `test`, --aligned reads the images to score; `model` is the one that the pairs are for. No
-    output may replace what is read: files of the pairs, and what is `read_too`.
+    With `test`, --aligned reads the images to score; `model` is the one that the pairs are for.
+    With `derive`, sources are made of the targets, so TARGET is given alone. No output may replace
+    what is read: files of the pairs, and what is `read_too`.
     """
-    from napari_pix2pix.io.datasets import PairSets, read_aligned, read_table
+    from napari_pix2pix.io.datasets import FileSets, read_aligned, read_table
     from napari_pix2pix.io.outputs import check_apart
-    from napari_pix2pix.io.pair_files import ReadContext, open_pairs, paths_of
+    from napari_pix2pix.io.pair_files import ReadContext
     from napari_pix2pix.io.paths import files_read
 
     others: dict[str, object] = {
@@ -268,11 +277,14 @@ def read_pair_sets(
         "--condition": condition,
         "--validate": validate,
         "--no-source": no_source or None,
+        "--match": named.match,
         "--write-pairs": named.write_pairs,
     }
     if named.direction is not None and named.aligned is None:
         raise _usage_error("--direction belongs to --aligned, which is not given: leave it out")
-    if no_source and named.source_channels is not None:
+    if no_source and derive:
+        raise _usage_error("--derive makes sources, and --no-source wants none: leave one out")
+    if (no_source or derive) and named.source_channels is not None:
         raise _usage_error("--source-channels needs a source, and there is none: leave it out")
     trained = (None, None) if model is None else model.trained_channels
     how: dict[str, Any] = {
@@ -287,11 +299,8 @@ def read_pair_sets(
         _check_alone("--aligned", "leave one of the two out", others | unused)
         sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, **how)
     else:
-        train, held_out, notes = _find_files(named, condition, validate, no_source=no_source)
-        files = [*train, *held_out]
-        read, more = open_pairs(files, how["context"])
-        split = len(train)
-        sets = PairSets(read[:split], read[split:], notes + more, paths_of(files))
+        alone = "--no-source" if no_source else "--derive" if derive else ""
+        sets = FileSets(*_find_files(named, condition, validate, alone=alone)).open(how["context"])
     check_apart(outputs, [*files_read(sets.files), *read_too])
     for note in sets.notes:
         say(note, err=True)
@@ -303,25 +312,26 @@ def _find_files(
     condition: str | None,
     validate: tuple[Path, Path] | None,
     *,
-    no_source: bool,
+    alone: str,  # the option with which TARGET is given alone; empty without
 ) -> tuple[list[PairFiles], list[PairFiles], list[str]]:
     """Find the files for training, those for validation, and notes; or only write a table."""
     from napari_pix2pix.io.matching import NoMatchError
     from napari_pix2pix.io.pair_files import PairFiles, find_pairs
 
-    if no_source:
-        source, target = None, _target_alone(named.source, named.target, validate)
+    if alone:
+        source, target = None, _target_alone(named.source, named.target, validate, alone)
     elif named.source is None or named.target is None:
         missing = "SOURCE" if named.source is None else "TARGET"
         raise _usage_error(f"Missing argument '{missing}', or a table of pairs with --pairs")
     else:
         source, target = named.source, named.target
     same: dict[str, Any] = {"condition": condition, "options": named.read_options}
+    how: dict[str, Any] = {**same, "matching": named.match or "name"}
     held_out: list[PairFiles] = []
     try:
-        train, notes = find_pairs(source, target, mask=named.mask, **same)
+        train, notes = find_pairs(source, target, mask=named.mask, **how)
         if validate is not None:
-            held_out, more = find_pairs(*validate, **same)
+            held_out, more = find_pairs(*validate, **how)
             notes += more
     except NoMatchError as error:
         if named.write_pairs is None:
@@ -363,13 +373,13 @@ def _check_alone(option: str, advice: str, others: dict[str, object]) -> None:
 
 
 def _target_alone(
-    first: Path | None, second: Path | None, validate: tuple[Path, Path] | None
+    first: Path | None, second: Path | None, validate: tuple[Path, Path] | None, option: str
 ) -> Path:
     """Return the only argument, which is the target if there is no source."""
     if first is None:
         raise _usage_error("Missing argument 'TARGET'")
     if second is not None:
-        raise _usage_error(f"--no-source takes TARGET alone, got {first} and {second}")
+        raise _usage_error(f"{option} takes TARGET alone, got {first} and {second}")
     if validate is not None:
         raise _usage_error("--validate needs a source, and there is none: leave it out")
     return first

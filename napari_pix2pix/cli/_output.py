@@ -1,21 +1,17 @@
-"""Names and checks of output files; results and errors as text."""
+"""Checks of output files; results and errors as text."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from napari_pix2pix.cli._console import say
 from napari_pix2pix.cli._progress import to_json
-from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy, plural, rounded
-from napari_pix2pix.io.matching import pair_names
+from napari_pix2pix.errors import FileError, Pix2PixError, Remedy, rounded
 from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
-from napari_pix2pix.io.outputs import check_apart, check_replaceable, check_replaceable_model
-from napari_pix2pix.io.paths import file_stem, files_read, has_file_ending, make_folder
-from napari_pix2pix.io.plates import is_zarr_name, read_plate
-from napari_pix2pix.io.writing import begin_plate, find_writer
+from napari_pix2pix.io.outputs import check_replaceable, check_replaceable_model
+from napari_pix2pix.io.plates import is_zarr_name
 from napari_pix2pix.io.zarr_file import is_zarr
 from napari_pix2pix.metrics.names import describe_score
 
@@ -32,74 +28,6 @@ _OPTION_OF = {
     Remedy.TABLE: "--pairs",
     Remedy.WRITE_TABLE: "--write-pairs",
 }
-
-
-def name_outputs(given: Path, inputs: list[Path], out: Path) -> list[Path]:
-    """Name the output file of each input.
-
-    `given` is the file, folder or pattern that stands for `inputs`. `out` is a file for a single
-    input that is not named by its folder, otherwise a folder, which need not exist.
-    """
-    is_folder = out.is_dir() and not is_zarr(out)
-    if not is_folder and len(inputs) == 1 and (inputs[0] == given or not given.is_dir()):
-        outputs = [out]
-    elif is_folder or not (out.exists() or has_file_ending(out)):
-        names = list(inputs)
-        if len({path.name for path in inputs}) < len(inputs):  # in several folders
-            names = [Path(name.replace("/", "_")) for name in pair_names(inputs)]
-        outputs = [out / f"{file_stem(name)}.tif" for name in names]
-    else:
-        raise FileError(
-            f"{given} names {plural(len(inputs), 'file')}, so {out} must be a folder: name one."
-        )
-    twice = [path for path, count in Counter(outputs).items() if count > 1]
-    if twice:
-        raise InputError(f"Two inputs would both be written to {twice[0]}: rename one of them.")
-    for path in outputs:
-        find_writer(path)
-    return outputs
-
-
-def name_tagged_outputs(outputs: list[Path], tags: list[str]) -> list[list[Path]]:
-    """Name the output of each sample or statistic: ``a_1.tif``, ``a_mean.tif``; one if no tags."""
-    if not tags:
-        return [[path] for path in outputs]
-    tagged = []
-    for path in outputs:
-        stem = file_stem(path)
-        ending = path.name.removeprefix(stem)
-        names = [f"{stem}_{tag}{ending}" for tag in tags]
-        tagged.append([path.with_name(name) for name in names])
-    return tagged
-
-
-def prepare_outputs(
-    given: Path, inputs: list[Path], out: Path, tags: list[str], *, model: Path
-) -> list[list[Path]]:
-    """Name the outputs of each input, one a tag; make the folder or the plates they go into."""
-    if plate := read_plate(given):
-        plates = name_plates(given, out, tags)
-        check_apart(plates, [given, model])
-        for path in plates:
-            begin_plate(path, plate)
-        return [[path / field.relative_to(given) for path in plates] for field in inputs]
-    outputs = name_outputs(given, inputs, out)
-    tagged = name_tagged_outputs(outputs, tags)
-    check_apart((path for paths in tagged for path in paths), [*files_read(inputs), model])
-    if outputs != [out]:
-        make_folder(out)
-    return tagged
-
-
-def name_plates(plate: Path, out: Path, tags: list[str]) -> list[Path]:
-    """Name the plate that is made of a plate, or one for each sample or statistic."""
-    is_folder = out.is_dir() and not is_zarr(out)
-    path = out / plate.name if is_folder else out
-    if path.suffix.lower() != ".zarr" and has_file_ending(path):
-        raise FileError(
-            f"{plate} is a plate, and what is made of it, too: give {path.name} the ending .zarr."
-        )
-    return name_tagged_outputs([path], tags)[0]
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:

@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -25,18 +25,15 @@ from napari_pix2pix.training.events import (
     interrupt_stops,
 )
 
-if TYPE_CHECKING:
-    from napari_pix2pix.translator import Translator
-
 T = TypeVar("T")
 
 
 def show_progress(
-    start: Callable[[Control], Generator[Event, None, Translator]],
+    start: Callable[[Control], Generator[Event, None, T]],
     *,
     quiet: bool,
     control: Control | None = None,
-) -> Translator:
+) -> T:
     """Run a training and show it on standard error; the first Ctrl+C keeps the model so far."""
     control = control or Control()
     events = start(control)

@@ -87,6 +87,7 @@ def train(
     napari-pix2pix train --pairs pairs.csv -o markers.safetensors --epochs 20
     napari-pix2pix train --aligned facades/ --direction BtoA -o facades.safetensors
     napari-pix2pix train --no-source cells/ -o cells.safetensors --noise pixel
+    napari-pix2pix train --derive noise cells/ -o denoise.safetensors
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix.cli._progress import show_progress
     from napari_pix2pix.io.locks import locked
@@ -108,6 +109,7 @@ def train(
         condition=condition,
         validate=validate,
         no_source=no_source,
+        derive=config.derive,
         model=None if start is None else read_info(start),
         outputs=(out, checkpoint),
         read_too=(start,),

@@ -11,6 +11,7 @@ import click
 
 from napari_pix2pix import __version__
 from napari_pix2pix.cli._apply import apply
+from napari_pix2pix.cli._compare import compare
 from napari_pix2pix.cli._console import Warner, escape_unprintable, say, signals_interrupt
 from napari_pix2pix.cli._doctor import doctor
 from napari_pix2pix.cli._evaluate import discriminator_map, evaluate
@@ -86,6 +87,7 @@ def main() -> None:
 main.add_command(train)
 main.add_command(apply)
 main.add_command(evaluate)
+main.add_command(compare)
 main.add_command(sample)
 main.add_command(discriminator_map)
 main.add_command(doctor)

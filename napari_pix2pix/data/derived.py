@@ -1,4 +1,4 @@
-"""Makes the source of a pair from its target: edges, gray, holes, blur, downsampling or noise."""
+"""Make the source of a pair from its target: edges, gray, holes, blur, downsampling or noise."""
 # Every window equals the same crop of the whole: filters read the pixels around it that they need,
 # and random numbers depend on the seed and on the absolute position alone.
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,6 +19,7 @@ from napari_pix2pix.data.intensities import sample_windows
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import LazyImage, as_lazy_image
+from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError, plural
 
 Array = NDArray[Any]
@@ -78,6 +79,26 @@ def derive_source(
     return DerivedArray(image, _KINDS[kind](image, seed, **options), kind)
 
 
+def with_derived_source(pair: Pair, kind: DerivedKind, *, seed: int = 0) -> Pair:
+    """Return a pair without a source with one that is made of its target, see `derive_source`."""
+    name = pair.name or "the pair"
+    if pair.source is not None:
+        raise InputError(
+            f"{name[0].upper()}{name[1:]} has a source, and derive={kind!r} makes one: give targets"
+            " alone, or leave derive out."
+        )
+    axis = pair.channel_axis[1] if isinstance(pair.channel_axis, tuple) else pair.channel_axis
+    target = as_lazy_image(pair.target, channel_axis=axis, what=f"target of {name}")
+    derived = derive_source(target, kind, seed=seed)
+    source = LazyImage(
+        derived,
+        channel_axis=derived.channel_axis,
+        rgb=derived.channel_axis is not None and target.layout.rgb,
+        what=f"source of {name}",
+    )
+    return replace(pair, source=source.stating(target.pixel_size, ()), target=target)
+
+
 class DerivedArray(LazyArray):
     """A source that is computed from its target where it is read; see `derive_source`."""
 
@@ -92,6 +113,11 @@ class DerivedArray(LazyArray):
             shape.insert(self._channel_axis, image.channels)
         dtype = np.dtype(np.uint8) if degradation.makes_uint8 else image.dtype
         super().__init__(tuple(shape), dtype)
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis that holds the channels, if there is one."""
+        return self._channel_axis
 
     def read_window(self, window: tuple[slice, ...]) -> Array:
         """Compute a window given by a slice of step 1 for each axis."""

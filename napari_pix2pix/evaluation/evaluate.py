@@ -9,6 +9,7 @@ from typing import Any
 
 from napari_pix2pix.core.encoder import cell_side
 from napari_pix2pix.data.checks import alpha_notes
+from napari_pix2pix.data.derived import with_derived_source
 from napari_pix2pix.data.inputs import (
     as_model_reads,
     check_channels,
@@ -98,7 +99,8 @@ def evaluate(
     translator : Translator
         The model.
     source, target : array_like, napari layer, or list of them
-        As in `train`.
+        As in `train`. A source of None is made of the target if the model was trained so, see
+        ``derive`` of `TrainConfig`.
     condition, mask, channel_axis
         As in `train`.
     segmenter : callable, optional
@@ -171,6 +173,8 @@ def evaluate_pairs(
             "This model was trained without a source: its images need not be like a target, so "
             "there is nothing to score; look at samples."
         )
+    if (kind := translator.config.derive) is not None:
+        pairs = [with_derived_source(pair, kind) if pair.source is None else pair for pair in pairs]
     measures = measures or Measures()
     measures.check(translator.target_codec.kind, has_labels=labels is not None)
     if labels is not None and len(labels) != len(pairs):

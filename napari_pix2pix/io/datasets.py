@@ -8,25 +8,22 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import numpy as np
+from typing import get_args
 
 from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
+from napari_pix2pix.errors import FileError, InputError, Pix2PixError
 from napari_pix2pix.io.csv_cells import cell_text, text_cell
-from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.pair_files import (
+    Direction,
+    Matching,
     PairFiles,
     ReadContext,
     ReadOptions,
     find_pairs,
     open_pairs,
-    open_side,
     paths_of,
 )
 from napari_pix2pix.io.paths import as_path, expand_paths, replacing, shown_name
-from napari_pix2pix.io.reading import read_image
 
 _READ_COLUMNS = tuple(field.name for field in fields(ReadOptions))
 _COLUMNS = ("source", "target", "condition", "mask", "set", *_READ_COLUMNS)
@@ -45,6 +42,28 @@ class PairSets:
     files: list[Path] = field(default_factory=list)  # all that were read
 
 
+@dataclass(frozen=True)
+class FileSets:
+    """Files of pairs to train on and to validate on, not opened, and sentences about them."""
+
+    train: list[PairFiles]
+    validation: list[PairFiles]
+    notes: list[str]
+    table: Path | None = None  # that lists them
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files that are read: sources, targets, masks and the table."""
+        tables = [] if self.table is None else [self.table]
+        return [*tables, *paths_of([*self.train, *self.validation])]
+
+    def open(self, context: ReadContext | None = None) -> PairSets:
+        """Open the files."""
+        pairs, more = open_pairs([*self.train, *self.validation], context)
+        count = len(self.train)
+        return PairSets(pairs[:count], pairs[count:], [*self.notes, *more], self.paths)
+
+
 def read_pairs(
     source: str | os.PathLike[str] | None,
     target: str | os.PathLike[str],
@@ -53,14 +72,19 @@ def read_pairs(
     condition: str | None = None,
     options: ReadOptions | None = None,
     context: ReadContext | None = None,
+    matching: Matching = "name",
 ) -> tuple[list[Pair], list[str]]:
-    """Read pairs of files, folders or patterns, matched by name, and notes about their files."""
+    """Read pairs of files, folders or patterns, and notes about their files.
+
+    They are matched by name, or with `matching` "order" as they are sorted.
+    """
     files, notes = find_pairs(
         None if source is None else as_path(source),
         as_path(target),
         mask=None if mask is None else as_path(mask),
         condition=condition,
         options=options,
+        matching=matching,
     )
     pairs, more = open_pairs(files, context)
     return pairs, notes + more
@@ -86,6 +110,11 @@ def read_table(
     ``condition``, ``mask``, ``set`` (train or validation) and the fields of `ReadOptions`, which
     `options` stands for where a cell is empty. Paths are relative to the table.
     """
+    return list_table(path, options=options).open(context)
+
+
+def list_table(path: str | os.PathLike[str], *, options: ReadOptions | None = None) -> FileSets:
+    """List the files that `read_table` reads."""
     path = Path(path)
     rows = list(_rows(path))
     if not rows:
@@ -94,12 +123,13 @@ def read_table(
             "each line below."
         )
     _check_all_or_none(rows)
-    sets = PairSets([], [], [], [path])
+    sets = FileSets([], [], [], path)
     for row in rows:
-        files, pairs, notes = _read_row(path.parent, row, options or ReadOptions(), context)
-        sets.files.extend(paths_of(files))
+        files, notes = _list_row(path.parent, row, options or ReadOptions())
         chosen = sets.validation if row.cells["set"] == "validation" else sets.train
-        chosen.extend(replace(pair, name=f"{pair.name} ({row.where})") for pair in pairs)
+        chosen.extend(
+            replace(pair, name=f"{pair.name} ({row.where})", where=row.where) for pair in files
+        )
         sets.notes.extend(notes)
     return sets
 
@@ -176,23 +206,19 @@ def _check_all_or_none(rows: list[_Row]) -> None:
             )
 
 
-def _read_row(
-    folder: Path, row: _Row, options: ReadOptions, context: ReadContext | None
-) -> tuple[list[PairFiles], list[Pair], list[str]]:
+def _list_row(folder: Path, row: _Row, options: ReadOptions) -> tuple[list[PairFiles], list[str]]:
     cells = row.cells
     own = ReadOptions(**{name: cells[name] or None for name in _READ_COLUMNS})
     try:
-        files, notes = find_pairs(
+        return find_pairs(
             folder / cells["source"] if cells["source"] else None,
             folder / cells["target"],
             mask=folder / cells["mask"] if cells["mask"] else None,
             condition=cells["condition"] or None,
             options=own.filled(options),
         )
-        pairs, more = open_pairs(files, context)
     except Pix2PixError as error:
         raise type(error)(f"{row.where}: {error}", remedies=error.remedies) from error
-    return files, pairs, notes + more
 
 
 def write_table(
@@ -225,7 +251,38 @@ def _beside(path: Path, folder: Path) -> str:
         return str(path.absolute())
 
 
-Direction = Literal["AtoB", "BtoA"]
+def list_aligned(
+    folder: str | os.PathLike[str],
+    direction: Direction = "AtoB",
+    *,
+    test: bool = False,
+    options: ReadOptions | None = None,
+) -> FileSets:
+    """List the images that `read_aligned` reads."""
+    if direction not in get_args(Direction):
+        raise InputError(f"direction must be 'AtoB' or 'BtoA', got {direction!r}.")
+    folder = as_path(folder)
+    parts = {name: folder / name for name in ("train", "val", "test") if (folder / name).is_dir()}
+    sets = FileSets([], [], [])
+    if test and (scored := parts.get("test") or parts.get("val")):
+        chosen = [(scored, sets.validation)]
+    elif "train" in parts and not test:
+        chosen = [(parts["train"], sets.train)]
+        chosen += [(parts["val"], sets.validation)] if "val" in parts else []
+    else:
+        chosen = [(folder, sets.train)]
+    for part, files in chosen:
+        files.extend(
+            PairFiles(
+                path,
+                path,
+                name=shown_name(path),
+                options=options or ReadOptions(),
+                halves=direction,
+            )
+            for path in expand_paths(part)
+        )
+    return sets
 
 
 def read_aligned(
@@ -250,56 +307,4 @@ def read_aligned(
         sources, targets = zip(*((pair.source, pair.target) for pair in pairs.train))
         translator = train(list(sources), list(targets), validation=pairs.validation)
     """
-    if direction not in get_args(Direction):
-        raise InputError(f"direction must be 'AtoB' or 'BtoA', got {direction!r}.")
-    folder = as_path(folder)
-    parts = {name: folder / name for name in ("train", "val", "test") if (folder / name).is_dir()}
-    sets = PairSets([], [], [])
-    if test and (scored := parts.get("test") or parts.get("val")):
-        chosen = [(scored, sets.validation)]
-    elif "train" in parts and not test:
-        chosen = [(parts["train"], sets.train)]
-        chosen += [(parts["val"], sets.validation)] if "val" in parts else []
-    else:
-        chosen = [(folder, sets.train)]
-    for part, pairs in chosen:
-        for path in expand_paths(part):
-            pair, notes = _split(
-                path, direction, options or ReadOptions(), context or ReadContext()
-            )
-            pairs.append(pair)
-            sets.files.append(path)
-            sets.notes.extend(notes)
-    return sets
-
-
-def _split(
-    path: Path, direction: Direction, options: ReadOptions, context: ReadContext
-) -> tuple[Pair, list[str]]:
-    """Split an image in the middle; also return notes."""
-    image = read_image(path, options.source_axes)
-    width = image.shape[image.axes.index("X")]
-    if width % 2:
-        raise InputError(
-            f"{path} is {width} pixels wide, but two halves of equal size need an even width: crop "
-            "the image again."
-        )
-    halves = [
-        replace(image, data=_image_columns(image, slice(first, first + width // 2)), notes=())
-        for first in (0, width // 2)
-    ]
-    first, second = halves if direction == "AtoB" else halves[::-1]
-    source, notes = open_side(first, options.source_channels, context.source)
-    target, more = open_side(
-        second, options.target_channels, context.target, Remedy.TARGET_CHANNELS
-    )
-    return Pair(source, target, name=shown_name(path)), [*image.notes, *notes, *more]
-
-
-def _image_columns(image: ImageFile, columns: slice) -> Any:
-    data = image.data
-    if not isinstance(data, np.ndarray) and not hasattr(data, "dask"):
-        import dask.array as da
-
-        data = da.from_array(data)  # a large file is not read as a whole
-    return data[(slice(None),) * image.axes.index("X") + (columns,)]
+    return list_aligned(folder, direction, test=test, options=options).open(context)

@@ -75,6 +75,27 @@ def match_by_name(
     ]
 
 
+def match_in_order(
+    sources: Sequence[Path],
+    targets: Sequence[Path],
+    *,
+    side: str = "source",
+    partner: str = "target",
+    may_be_same: bool = False,
+) -> list[tuple[Path, Path]]:
+    """Pair the first file with the first, and so on; parameters as for `match_by_name`."""
+    if not may_be_same:
+        sources, targets = _apart(sources, targets)
+    if len(sources) != len(targets):
+        raise InputError(
+            f"There are {plural(len(sources), side)} and {plural(len(targets), partner)}, so their "
+            "order does not tell what belongs together: match them by name, or list the pairs in "
+            "a table.",
+            remedies=_REMEDIES,
+        )
+    return list(zip(sources, targets, strict=True))
+
+
 def pair_names(paths: Sequence[Path]) -> list[str]:
     """Name files for messages, with their folders where the names alone are not different."""
     names = [shown_name(path) for path in paths]

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
 
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.errors import InputError, Remedy
+from napari_pix2pix.data.pair import Pair, stop_if_asked
+from napari_pix2pix.errors import InputError, Pix2PixError, Remedy
 from napari_pix2pix.io.channels import TrainedChannels, take_channels
 from napari_pix2pix.io.image_file import ImageFile
-from napari_pix2pix.io.matching import match_by_name, pair_names
+from napari_pix2pix.io.matching import match_by_name, match_in_order, pair_names
 from napari_pix2pix.io.paths import expand_paths, shown_name
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
+
+Direction = Literal["AtoB", "BtoA"]
+Matching = Literal["name", "order"]
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,19 @@ class PairFiles:
     condition: str | None = None
     name: str = ""
     options: ReadOptions = field(default_factory=ReadOptions)
+    halves: Direction | None = None  # where source and target are the halves of one image
+    where: str = ""  # the line of a table, for messages
 
     def open(self, context: ReadContext) -> tuple[Pair, tuple[str, ...]]:
         """Open the files as a pair; also return notes about them."""
+        try:
+            return self._open_halves(context) if self.halves else self._open_files(context)
+        except Pix2PixError as error:
+            if not self.where:
+                raise
+            raise type(error)(f"{self.where}: {error}", remedies=error.remedies) from error
+
+    def _open_files(self, context: ReadContext) -> tuple[Pair, tuple[str, ...]]:
         options = self.options
         notes: list[str] = []
         source = mask = None
@@ -73,6 +89,27 @@ class PairFiles:
         pair = Pair(source, target, mask=mask, condition=self.condition, name=self.name)
         return pair, tuple(notes)
 
+    def _open_halves(self, context: ReadContext) -> tuple[Pair, tuple[str, ...]]:
+        """Split an image in the middle."""
+        options, path = self.options, self.target
+        image = read_image(path, options.source_axes)
+        width = image.shape[image.axes.index("X")]
+        if width % 2:
+            raise InputError(
+                f"{path} is {width} pixels wide, but two halves of equal size need an even width: "
+                "crop the image again."
+            )
+        halves = [
+            replace(image, data=_image_columns(image, slice(first, first + width // 2)), notes=())
+            for first in (0, width // 2)
+        ]
+        first, second = halves if self.halves == "AtoB" else halves[::-1]
+        source, notes = open_side(first, options.source_channels, context.source)
+        target, more = open_side(
+            second, options.target_channels, context.target, Remedy.TARGET_CHANNELS
+        )
+        return Pair(source, target, name=self.name), (*image.notes, *notes, *more)
+
     def _read_partner(
         self, path: Path, axes: str | None, remedy: Remedy, context: ReadContext
     ) -> ImageFile:
@@ -83,6 +120,15 @@ class PairFiles:
             return read_image(path, remedy=remedy)
         except InputError:
             return read_image(path, self.options.source_axes, remedy=remedy)
+
+
+def _image_columns(image: ImageFile, columns: slice) -> Any:
+    data = image.data
+    if not isinstance(data, np.ndarray) and not hasattr(data, "dask"):
+        import dask.array as da
+
+        data = da.from_array(data)  # a large file is not read as a whole
+    return data[(slice(None),) * image.axes.index("X") + (columns,)]
 
 
 def paths_of(files: Iterable[PairFiles]) -> list[Path]:
@@ -109,6 +155,7 @@ def open_pairs(
     pairs: list[Pair] = []
     notes: list[str] = []
     for one in files:
+        stop_if_asked()
         pair, more = one.open(context or ReadContext())
         pairs.append(pair)
         notes += more
@@ -122,10 +169,12 @@ def find_pairs(
     mask: Path | None = None,
     condition: str | None = None,
     options: ReadOptions | None = None,
+    matching: Matching = "name",
 ) -> tuple[list[PairFiles], list[str]]:
-    """Match the files of files, folders or patterns by name; also return notes.
+    """Match the files of files, folders or patterns by name or order; also return notes.
 
-    Without a `source` no target has one. `mask` is 0 where nothing is trained or scored.
+    Without a `source` no target has one. `mask` is 0 where nothing is trained or scored. In order,
+    the first source belongs to the first target, whatever their names, and so do masks.
     """
     options = options or ReadOptions()
     matched: list[tuple[Path | None, Path]] = []
@@ -135,10 +184,14 @@ def find_pairs(
     else:
         sources, targets = expand_paths(source), expand_paths(target)
         chosen = options.source_channels is not None or options.target_channels is not None
-        with_source, notes = match_by_name(sources, targets, may_be_same=chosen)
-        matched += with_source
+        if matching == "order":
+            matched += match_in_order(sources, targets, may_be_same=chosen)
+        else:
+            with_source, notes = match_by_name(sources, targets, may_be_same=chosen)
+            matched += with_source
     named_by = [source_path or target_path for source_path, target_path in matched]
-    masks, mask_notes = _match_masks(named_by, mask, "target" if source is None else "source")
+    side = "target" if source is None else "source"
+    masks, mask_notes = _match_masks(named_by, mask, side, matching)
     files = [
         PairFiles(source_path, target_path, mask_path, condition, name, options)
         for (source_path, target_path), mask_path, name in zip(
@@ -149,11 +202,14 @@ def find_pairs(
 
 
 def _match_masks(
-    paths: list[Path], mask: Path | None, side: str
+    paths: list[Path], mask: Path | None, side: str, matching: Matching
 ) -> tuple[list[Path] | list[None], list[str]]:
-    """Match a mask to each source or target by name; also return notes about unused masks."""
+    """Match a mask to each source or target; also return notes about unused masks."""
     if mask is None:
         return [None] * len(paths), []
+    if matching == "order":
+        in_order = match_in_order(paths, expand_paths(mask), side=side, partner="mask")
+        return [path for _, path in in_order], []
     matched, notes = match_by_name(paths, expand_paths(mask), side=side, partner="mask")
     mask_of = dict(matched)
     unmasked = [shown_name(path) for path in paths if path not in mask_of]

@@ -41,9 +41,12 @@ def pair_of(
     condition: Hashable | None = None,
     copy: CopyMode = True,
 ) -> Pair:
-    """Pair layers that show the same field, pixel by pixel; several are channels of one image."""
+    """Pair layers that show the same field, pixel by pixel; several are channels of one image.
+
+    Without sources the pair has none.
+    """
     return read_pair(
-        Pair(tuple(sources), tuple(targets), mask=mask, condition=condition), copy=copy
+        Pair(tuple(sources) or None, tuple(targets), mask=mask, condition=condition), copy=copy
     )
 
 
@@ -63,13 +66,16 @@ def read_pair(pair: Pair, *, copy: CopyMode = True) -> Pair:
         if pair.channel_axis is None:
             _check_same_size(source[0], target[0])
         fields["name"] = pair.name or " -> ".join(map(_joined_names, (source, target)))
+    elif target is not None and pair.source is None:
+        fields["name"] = pair.name or _joined_names(target)
     if is_layer(pair.mask):
-        if source is None:
+        like = target if pair.source is None else source
+        if like is None:
             raise InputError(
                 f"The mask {pair.mask.name!r} is a layer, but the source is not: give both as "
                 "layers or both as arrays."
             )
-        fields["mask"] = mask_of(pair.mask, source[0])
+        fields["mask"] = mask_of(pair.mask, like[0])
     return replace(pair, **fields)
 
 
@@ -77,7 +83,7 @@ def copied_pair(pair: Pair) -> Pair:
     """Return the same pair with data that no one else can change; call it in any thread."""
     return replace(
         pair,
-        source=_copied_planes(pair.source),
+        source=None if pair.source is None else _copied_planes(pair.source),
         target=_copied_planes(pair.target),
         mask=copied(pair.mask),
     )

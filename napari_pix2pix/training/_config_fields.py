@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Preset = Literal["light", "reference", "paper"]
 Kind = Literal["auto", "image", "classes", "instances"]
 AppliedWeights = Literal["last", "best"]
+DerivedKind = Literal["edges", "gray", "holes", "blur", "downsample", "noise"]
 Normalisation = Literal["percentile", "minmax", "meanstd", "dtype"]
 
 # Upper bounds lie far beyond what anyone trains: a file, or a slip of the keyboard, that asks for
@@ -92,6 +93,12 @@ class ConfigFields(BaseModel):
     )
 
     # Pairs.
+    derive: DerivedKind | None = Field(
+        None,
+        description="Make the source of each pair from its target, and give targets alone: edges, "
+        "gray (of RGB), holes (rectangles to be filled in), blur, downsample or noise. The model "
+        "then learns the way back.",
+    )
     source_kind: Kind = Field(
         "auto",
         description="What the source holds: image, classes or instances; auto infers it. Floats "

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_pix2pix.data.derived import with_derived_source
 from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.label_sets import read_as_labels
 from napari_pix2pix.data.lazy_image import LabelImage, LazyImage
@@ -68,6 +69,10 @@ def validate_pairs(
 ) -> ValidatedPairs:
     """Open pairs and refuse those that do not go together or do not fit the pretrained model."""
     together = (*pairs, *held_out)
+    if config.derive is not None:
+        together = tuple(
+            with_derived_source(pair, config.derive, seed=config.seed) for pair in together
+        )
     opened = tuple(open_pair(pair, config.z_context) for pair in together)
     has_source = _have_source(opened)
     if start is not None:

@@ -26,7 +26,8 @@ from napari_pix2pix.training.state import TrainingState, part_of
 # Part of the budget for which a new discriminator learns before the generator listens to it.
 _WARM_UP = 0.05
 # Fields of the run, which the model does not decide.
-_RUN = RUN_FIELDS | {"seed", "validation", "correct_shift", "source_kind", "target_kind", "keep"}
+_RUN = RUN_FIELDS | {"seed", "validation", "correct_shift", "derive", "keep"}
+_RUN |= {"source_kind", "target_kind"}
 # Fields that the model's weights and codecs depend on.
 _MODEL = {
     "preset",

@@ -204,10 +204,10 @@ def test_every_option_arrives(folder, gray, tmp_path, succeed, monkeypatch):
     assert set(CHOSEN) == set(PredictOptions.model_fields)
     arrived: list[PredictOptions] = []
 
-    def record(self, source, outs, *, with_bar):
+    def record(self, source, outs, watch):
         arrived.append(self.options)
 
-    monkeypatch.setattr("napari_pix2pix.cli._apply._Work.apply", record)
+    monkeypatch.setattr("napari_pix2pix.large_images.FileTranslation.apply", record)
     files = gray, folder / "source.tif", "-o", tmp_path / "out.tif"
     for name, value in CHOSEN.items():
         flag = f"--{name.replace('_', '-')}"

@@ -1,3 +1,4 @@
+import json
 import re
 import signal
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import tifffile
+from helpers import gray_noise
 
 from napari_pix2pix.training.model_info import read_model_info
 
@@ -48,6 +50,30 @@ def test_killed_run_goes_on(files, tmp_path, invoke, succeed, sentence, tiny):
     assert "of an earlier run exists" in sentence(invoke(*plain, "--steps 3"))
     succeed(*plain, "--resume --steps", str(done + 3))
     assert read_model_info(out).steps == done + 3
+
+
+def test_a_source_may_be_derived_from_the_target(files, tmp_path, invoke, succeed, sentence, tiny):
+    source, target = files
+    out = tmp_path / "m.safetensors"
+    succeed("train --derive noise", target, "-o", out, tiny)
+    assert read_model_info(out).config.derive == "noise"
+    scores = json.loads(succeed("evaluate", out, target, "--json").stdout)
+    assert "pearson" in scores["prediction"]
+    refused = invoke("train --derive noise", source, target, "-o", tmp_path / "n.safetensors")
+    assert "--derive takes TARGET alone" in sentence(refused)
+
+
+def test_files_are_matched_in_order_where_asked(tmp_path, invoke, succeed, sentence, write, tiny):
+    for folder, names in (("s", "ab"), ("t", "xy")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            write(tmp_path / folder / f"{name}.tif", gray_noise(48, 48), "YX")
+    named = tmp_path / "s", tmp_path / "t", "--write-pairs", tmp_path / "pairs.csv"
+    out = "-o", tmp_path / "m.safetensors"
+    assert "No source has a target of the same name" in invoke("train", *named, *out).stderr
+    succeed("train --match order --overwrite", *named, *out)
+    lines = (tmp_path / "pairs.csv").read_text().split()
+    assert lines[1:] == ["s/a.tif,t/x.tif,train", "s/b.tif,t/y.tif,train"]
 
 
 def test_resume_without_a_checkpoint_starts_over_and_says_so(

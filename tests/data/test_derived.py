@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from skimage.color import rgb2gray
 from skimage.filters import gaussian
 
-from napari_pix2pix.data.derived import derive_source
+from napari_pix2pix.data.derived import derive_source, with_derived_source
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.errors import InputError
@@ -208,3 +208,17 @@ def test_extremes_of_the_dtype_are_clipped():
 def test_bad_options_are_refused(kind, options, sentence):
     with pytest.raises(InputError, match=sentence):
         derive_source(GRAY, kind, **options)
+
+
+def test_a_pair_without_a_source_gets_one_that_lies_like_its_target():
+    target = np.zeros((20, 24, 3), np.uint8)
+    target[:, 12:] = 200
+    blurred = open_pair(with_derived_source(Pair(None, target), "blur"))
+    assert (blurred.source.channels, blurred.source.layout.rgb) == (3, True)
+    edges = open_pair(with_derived_source(Pair(None, target), "edges"))
+    assert (edges.source.channels, edges.source.frame_shape) == (1, ())
+    stack = np.moveaxis(np.stack([target] * 2), -1, 1)
+    noisy = open_pair(with_derived_source(Pair(None, stack, channel_axis=1), "noise"))
+    assert (noisy.source.channels, noisy.source.frames) == (3, 2)
+    with pytest.raises(InputError, match="The pair has a source, and derive='edges' makes one"):
+        with_derived_source(Pair(target, target), "edges")

@@ -11,15 +11,19 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
-import onnx
 import pytest
 import tifffile
 from click.testing import CliRunner
+from foreign_models import onnx_file
 from helpers import TINY, gray_noise, make_model
 
 import napari_pix2pix
 import napari_pix2pix._train
+import napari_pix2pix.corrections
+import napari_pix2pix.evaluation.compare
+from napari_pix2pix._load import load
 from napari_pix2pix.cli import main
+from napari_pix2pix.evaluation.compare import compare_recipes
 from napari_pix2pix.io.writing import write_image
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +38,6 @@ PAGES = [
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>python|sh)\n(?P<code>.*?)^ *```$", re.M | re.S)
 # What a reader's machine takes minutes for, and a cluster; the rest of the options stays.
 SHORT = {"--max-seconds", "--epochs", "--devices", "--num-nodes", "--scheduler"}
-VOLUME = {"patch": 16, "patch_planes": 4, "plane_levels": 2, "discriminator_layers": 1, "batch": 1}
 QUICK = " ".join(
     f"--{name.replace('_', '-')} {value}" for name, value in {**TINY, "steps": 2}.items()
 )
@@ -69,20 +72,12 @@ def with_blocks(kind: str) -> list:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:
-    """A folder of models: of one channel, of RGB, of two conditions, and without a source."""
+    """A folder of models: of one channel, of RGB, of conditions, without a source, of others."""
     folder = tmp_path_factory.mktemp("models")
     image, rgb = gray_noise(64, 64, dtype="uint16"), gray_noise(64, 64, 3)
     plain = make_model(image, image, validation=0.2, adversarial_weight=1.0, steps=2)
     for name in ("dapi", "nuclei"):
         plain.save(folder / f"{name}.safetensors")
-    for part in ("others", "models"):
-        (folder / part).mkdir()
-    plain.save(folder / "models/dapi.safetensors")
-    plain.export(folder / "others/nuclei.zip")
-    plain.export(folder / "denoise.onnx")
-    network = onnx.load(folder / "denoise.onnx")
-    del network.metadata_props[:]  # as another program would write it
-    onnx.save(network, folder / "denoise.onnx")
     # The paper's generator, in the small: what the PyTorch implementation can hold, with dropout.
     paper = {"bias": False, "activation": "tanh", "depth": 6, "patch": 64}
     model = make_model(
@@ -99,6 +94,10 @@ def models(tmp_path_factory) -> Path:
     (folder / "checkpoints/facades").mkdir(parents=True)
     for path in (folder / "latest_net_G.pth", folder / "checkpoints/facades/latest_net_G.pth"):
         napari_pix2pix.convert(colour, path)
+    for place in ("others", "models"):
+        (folder / place).mkdir()
+        plain.export(folder / place / "nuclei.zip", authors="Ada Lovelace")
+    onnx_file(folder / "denoise.onnx")
     return folder
 
 
@@ -116,7 +115,8 @@ def workplace(models, tmp_path, monkeypatch) -> Path:
         tifffile.imwrite(tmp_path / f"{name}.tif", labels)
     folders = (
         "phase fluorescence dapi map2 masks new cells test/phase test/fluorescence test/dapi "
-        "test/nuclei more/phase more/fluorescence stain nuclei images"
+        "test/nuclei more/phase more/fluorescence stain nuclei shoes test/shoes clean test/clean "
+        "images"
     )
     for folder in folders.split():
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
@@ -161,8 +161,8 @@ def shortened(words: list[str]) -> list[str]:
             skip = True
         else:
             short.append(replaced.get(before, word))
-    if words[0] == "train" and "--write-pairs" not in words:
-        kept = QUICK if "--start" not in words else "--steps 2 --patch 64 --batch 2 --device cpu"
+    if words[0] in ("train", "compare") and "--write-pairs" not in words:
+        kept = QUICK if "--start" not in words else "--steps 2 --patch 32 --batch 2 --device cpu"
         short += kept.split()
     if words[0] == "doctor":
         short += ["--max-seconds", "0"]
@@ -199,16 +199,19 @@ def test_python_of_a_page(page, workplace, monkeypatch):
     def quick_train(source, target, **fields):
         given = {name: value for name, value in fields.items() if name not in ("max_seconds",)}
         quick = TINY if "start" not in given else {"patch": 64, "batch": 2, "device": "cpu"}
-        quick |= VOLUME if given.get("ndim") == 3 else {}
         return napari_pix2pix._train.train(source, target, **{**quick, "steps": 2, **given})
 
+    def quick_compare(source, target, *, recipes, max_seconds):
+        return compare_recipes(source, target, recipes=recipes, **{**TINY, "steps": 2})
+
+    def local_load(path, **options):
+        is_on_hub = str(path).startswith("hf:")
+        return load("nuclei.safetensors" if is_on_hub else path, **options)
+
     monkeypatch.setattr(napari_pix2pix, "train", quick_train)
-    # Nothing is fetched: the model that is named on the Hub is a file here.
-    load = napari_pix2pix.load
-    on_disk = lambda name, **options: load(  # noqa: E731
-        "dapi.safetensors" if str(name).startswith("hf:") else name, **options
-    )
-    monkeypatch.setattr(napari_pix2pix, "load", on_disk)
+    monkeypatch.setattr(napari_pix2pix, "load", local_load)
+    monkeypatch.setattr(napari_pix2pix.evaluation.compare, "compare_recipes", quick_compare)
+    monkeypatch.setattr(napari_pix2pix.corrections, "STEPS", 2)
     jobs = ModuleType("dask_jobqueue")
     jobs.SLURMCluster = lambda **_: SimpleNamespace(
         scale=lambda jobs: None,
@@ -221,20 +224,22 @@ def test_python_of_a_page(page, workplace, monkeypatch):
     given = {
         "train": quick_train,
         "evaluate": napari_pix2pix.evaluate,
-        "load": napari_pix2pix.load,
+        "load": load,
         "phase": image,
         "dapi": image,
         "gfp": image,
         "rfp": image,
         "image": gray_noise(64, 64, 3),
+        "sources": [image[:64], image[64:]],
+        "targets": [image[:64], image[64:]],
         "source": np.zeros((1, 1, 64, 64), "float32"),
         "viewer": a_viewer(),
         "__name__": "page",
     }
-    if "volumes" in page.name:
-        given |= dict.fromkeys(("source", "target", "other"), gray_noise(12, 40, 40))
     if "scores" in page.name:
-        given["translator"] = napari_pix2pix.load("model.safetensors")
+        given["translator"] = load("model.safetensors")
+    if "volumes" in page.name:
+        given |= dict.fromkeys(("source", "target", "other"), gray_noise(16, 48, 48))
     for code in blocks(page, "python"):
         exec(compile(code, page.name, "exec"), given)
 

@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.data.pixel_size import PixelSize
-from napari_pix2pix.errors import FileError, InputError
-from napari_pix2pix.io.datasets import read_aligned, read_pairs, read_table, write_table
+from napari_pix2pix.errors import FileError, InputError, Pix2PixError
+from napari_pix2pix.io.datasets import (
+    list_table,
+    read_aligned,
+    read_pairs,
+    read_table,
+    write_table,
+)
 from napari_pix2pix.io.image_file import ImageFile
-from napari_pix2pix.io.pair_files import PairFiles, ReadOptions
+from napari_pix2pix.io.pair_files import PairFiles, ReadOptions, find_pairs
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
 from napari_pix2pix.io.writing import write_image, write_translation
 
@@ -164,6 +170,31 @@ def test_folders_are_matched_by_name(tmp_path):
     pairs, notes = read_pairs(tmp_path / "source", tmp_path / "target")
     assert [pair.name for pair in pairs] == ["a1.tif", "a10.tif"]
     assert [note.split(":")[1].strip() for note in notes] == ["a2.tif.", "b.tif."]
+
+
+def test_folders_are_matched_in_order_with_their_masks(tmp_path):
+    for folder, name in (("source", "s"), ("target", "t"), ("mask", "m")):
+        (tmp_path / folder).mkdir()
+        for number in range(2):
+            write(tmp_path / folder / f"{name}{number + ord(name)}.tif", (8, 9), "YX")
+    sides = [tmp_path / "source", tmp_path / "target"]
+    files, notes = find_pairs(*sides, mask=tmp_path / "mask", matching="order")
+    named = [(one.source.name, one.target.name, one.mask.name) for one in files]
+    assert named == [("s115.tif", "t116.tif", "m109.tif"), ("s116.tif", "t117.tif", "m110.tif")]
+    assert notes == []
+
+
+def test_a_table_is_listed_without_opening_its_files(tmp_path):
+    names = ("a.tif", "b.tif", "c.tif")
+    for name in names:
+        (tmp_path / name).write_bytes(b"no image")
+    table = tmp_path / "pairs.csv"
+    table.write_text("source,target,set\na.tif,b.tif,\na.tif,c.tif,validation\n")
+    sets = list_table(table)
+    assert [one.target.name for one in sets.train] == ["b.tif"]
+    assert [one.target.name for one in sets.validation] == ["c.tif"]
+    with pytest.raises(Pix2PixError, match=r"^pairs\.csv, line 2: "):
+        sets.open()
 
 
 def test_further_images_of_a_file_and_a_missing_one_are_told(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.io.matching import match_by_name
+from napari_pix2pix.io.matching import match_by_name, match_in_order
 
 
 def test_one_equal_name_does_not_hide_a_rule():
@@ -35,3 +35,16 @@ def test_names_that_do_not_agree_or_come_twice():
         match_by_name(sources, [Path("t.tif")])
     with pytest.raises(InputError, match=r"Two source files .*: a\.tif, a\.png"):
         match_by_name([Path("a.tif"), Path("a.png")], [Path("t/a.tif")])
+
+
+def test_files_in_order_are_paired_whatever_their_names():
+    sources = [Path("s/1.tif"), Path("s/2.tif")]
+    targets = [Path("t/cell.tif"), Path("t/dapi.tif")]
+    assert match_in_order(sources, targets) == list(zip(sources, targets, strict=True))
+    with pytest.raises(InputError, match=r"2 sources and 1 target, .* match them by name"):
+        match_in_order(sources, targets[:1])
+
+
+def test_a_side_that_names_the_other_one_too_is_left_without_it():
+    both = [Path("a_in.tif"), Path("a_out.tif"), Path("b_in.tif"), Path("b_out.tif")]
+    assert match_in_order(both, both[1::2]) == [(both[0], both[1]), (both[2], both[3])]

@@ -109,7 +109,7 @@ def find(folder: Path, rank: int) -> None:
     files = {"checkpoint": folder / "run.ckpt"}
     found["half"] = tell(*run(**batch_norm, stop_at=3, files=files))
     found["whole"] = tell(*run(**batch_norm, files=files | {"resume": True}))
-    found["not finite"] = tell(*run(**two, learning_rate=1e30))
+    found["not finite"] = tell(*run(**two, learning_rate=1e12))
     try:  # the second process is given other pairs; the first misses it then
         run(make_pair(rank), **two)
     except Pix2PixError as error:

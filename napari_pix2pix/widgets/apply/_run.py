@@ -90,6 +90,7 @@ class ApplyRun(QObject):
     """Applies models one after another, and remembers how to undo it."""
 
     progressed = Signal(float, str)  # the progress from 0 to 1, and as text with the time left
+    made = Signal(object, object)  # the `ApplyRequest` and the layers of its results
     unusual = Signal(str)  # what is unusual about an image, as a sentence
     ended = Signal(str, bool)  # a sentence, and whether it is an error
 
@@ -209,6 +210,8 @@ class ApplyRun(QObject):
     def _finish(self, _: object) -> None:
         done = len({job for job, _ in self._results})
         request, last = self._conclude()
+        if done:
+            self.made.emit(request, self.layers)
         if last is None or last.done < last.total or done < len(request.jobs):
             message = "Cancelled."
             if done:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.model_info import ModelInfo
@@ -75,6 +75,7 @@ class ApplyView(ModelView):
         )
         self.legend = Legend()
         self._fill_form()
+        self._sections = QVBoxLayout()
         self.lay_out(
             parent,
             # The problem stands above the fields, since many channels make a long list.
@@ -90,12 +91,17 @@ class ApplyView(ModelView):
                 self.seen,
                 self.resample,
                 self._advanced,
+                self._sections,
             ],
             [self.legend, self.estimate],
             [self.apply, self.uncertainty, self.cancel],
             [self.undo, self.compare],
             [self.discriminator_map, self.unlikeness_map],
         )
+
+    def add_section(self, title: str, content: QWidget) -> None:
+        """Add a section below the advanced options."""
+        self._sections.addWidget(Section(title, content))
 
     def fit(self, card: ModelInfo) -> None:
         """Show the choices that a model has."""

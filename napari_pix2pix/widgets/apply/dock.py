@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import (
     KEY,
@@ -17,7 +19,9 @@ from napari_pix2pix.napari_layers import (
 )
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate, sizes_differ
+from napari_pix2pix.widgets.apply._corrections import CorrectionsForm
 from napari_pix2pix.widgets.apply._discriminator_map import compute_map, map_request
+from napari_pix2pix.widgets.apply._files import FilesForm
 from napari_pix2pix.widgets.apply._forms import generate
 from napari_pix2pix.widgets.apply._request import ApplyChoices, ApplyRequest, FormState
 from napari_pix2pix.widgets.apply._run import ApplyRun, ExtraTask, NewLayer
@@ -26,7 +30,7 @@ from napari_pix2pix.widgets.apply._unlikeness_map import compare_with_training
 from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply._view_tiles import Followers, is_followed
 from napari_pix2pix.widgets.commands import bind_shortcuts, open_dock
-from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 from napari_pix2pix.widgets.common.legend import (
     DEVIATION,
@@ -61,9 +65,14 @@ class ApplyDock(ApplyChoices):
         self._task = ExtraTask(napari_viewer, self)
         self._meaning: Meaning | None = None
         self._followers = Followers(napari_viewer, self)
+        self._applied_to: list[list[Any]] = []  # by the last run
         self._trial = SpeedTrial(self)
         self._input_check = InputCheck(self)
         self._view = ApplyView(self)
+        self.files = FilesForm(napari_viewer, self._model_and_options)
+        self._view.add_section("Files and folders", self.files)
+        self.corrections = CorrectionsForm()
+        self._view.add_section("Learn from corrections", self.corrections)
         self._connect()
         self._unbind = bind_shortcuts(napari_viewer, self)
         self.reset_choices()
@@ -78,7 +87,8 @@ class ApplyDock(ApplyChoices):
     @property
     def running(self) -> bool:
         """Whether a model is being applied or asked."""
-        return self._run.running or self._task.runner.running
+        others = self.files.running or self.corrections.running
+        return self._run.running or self._task.runner.running or others
 
     @property
     def results(self) -> list[Any]:
@@ -103,6 +113,7 @@ class ApplyDock(ApplyChoices):
             self._generate()
             return
         request, planes = self._choices().request(self._viewer, copy="small")
+        self._applied_to = self.layers
         request = replace(request, options=self._with_device(request.options))
         self._view.set_text("")
         self._view.forget_seen()
@@ -175,6 +186,8 @@ class ApplyDock(ApplyChoices):
     def cancel(self) -> None:
         """Stop after the tile that is being done; what is done stays, marked as partial."""
         self._run.cancel()
+        self.files.runner.stop()
+        self.corrections.runner.stop()
         self._task.runner.stop()
         self._show_state()
 
@@ -192,11 +205,14 @@ class ApplyDock(ApplyChoices):
         """Follow the viewer's layer list; napari calls it."""
         self._view.layers.offer(reversed(list(self._viewer.layers)))
         self._view.legend.forget_removed(self._viewer.layers)
+        self.corrections.offer(list(self._viewer.layers))
         self._check_soon()
 
     def close_down(self) -> None:
         """Stop all work, wait for it, remember the options, and give the keys back."""
         self._run.close()
+        self.files.close_work()
+        self.corrections.close_work()
         self._task.runner.close()
         self._followers.close()
         self._trial.close()
@@ -240,6 +256,11 @@ class ApplyDock(ApplyChoices):
         self._task.added.connect(self._take_added)
         self._trial.found.connect(self._check_soon)
         self._input_check.found.connect(view.note.set_text)
+        for form in (self.files, self.corrections):
+            form.runner.ended.connect(self._show_state)
+        self._run.made.connect(self._remember_results)
+        self.corrections.start.clicked.connect(self._try_to_learn)
+        self.corrections.learned.connect(self._apply_learned)
 
     def _take_added(self, added: NewLayer) -> None:
         self._run.add_to_history(added)
@@ -334,6 +355,70 @@ class ApplyDock(ApplyChoices):
             follows_view=self.follows_view,
             replaces=self.replaces,
         )
+
+    def _model_and_options(self) -> tuple[ModelEntry | None, PredictOptions]:
+        options = self.options.model_copy(update={"condition": self.condition})
+        return self.model, self._with_device(options)
+
+    def apply_to_files(
+        self,
+        given: str | os.PathLike[str],
+        out: str | os.PathLike[str],
+        *,
+        ending: str = ".tif",
+        overwrite: bool = False,
+    ) -> None:
+        """Translate files into a folder; `files.ended` has the outcome, `files.summary` the rest.
+
+        Parameters
+        ----------
+        given : path-like
+            A file, a folder or a pattern.
+        out : path-like
+            The folder of the results, which is made if it is missing.
+        ending : {".tif", ".ome.zarr"}
+            The format of the results.
+        overwrite : bool
+            Replace existing files; otherwise what this model has finished is kept, and what was
+            interrupted is continued.
+
+        Raises
+        ------
+        InputError, FileError
+            When there is no model that takes a source, or files are being translated.
+        """
+        self.files.choose(Path(given), Path(out), ending=ending, overwrite=overwrite)
+        self.files.start()
+
+    def learn(self) -> None:
+        """Learn from the corrected result, and apply the new model again.
+
+        `corrections.ended` has the outcome; what is learned from is chosen in `corrections`.
+
+        Raises
+        ------
+        InputError
+            When nothing was corrected, or a model is being applied.
+        """
+        self._check_free()
+        self.corrections.begin(self._with_device(self.options).device or "auto")
+        self._show_state()
+
+    def _try_to_learn(self) -> None:
+        try:
+            self.learn()
+        except Pix2PixError as error:
+            self.corrections.show_error(str(error))
+
+    def _remember_results(self, request: ApplyRequest, results: Sequence[Any]) -> None:
+        self.corrections.remember(results, self._applied_to, request)
+        self.corrections.offer(list(self._viewer.layers))
+
+    def _apply_learned(self, model: ModelEntry, sources: Sequence[Any]) -> None:
+        """Apply a model that has learned from a correction to the same layers."""
+        self.set_model(model)
+        self.set_layers(list(sources), by_channel=len(sources) > 1)
+        self._try_to(self.apply)
 
     def _check(self) -> None:
         if self._makes_images:

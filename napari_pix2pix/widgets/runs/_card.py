@@ -65,7 +65,7 @@ class RunCard(QFrame):
             "Train on", "Start from this model in the Train dock; the pairs may be others."
         )
         self.resume = push_button(
-            "Resume", "Continue where the run was interrupted, with the same layers open."
+            "Resume", "Continue where the run was interrupted, with the same layers or files."
         )
         self.save = push_button(
             "Save…", "Save the model to a file, or export it for PyTorch, ONNX or BioImage.IO."
@@ -95,7 +95,7 @@ class RunCard(QFrame):
         self._show_picture(info)
 
     def matches(self, words: str) -> bool:
-        """Whether name, note or layers hold these words."""
+        """Whether name, note, layers or files hold these words."""
         assert self.run is not None
         text = " ".join((self.run.name, self.run.title, self.run.record.note)).casefold()
         return all(word in text for word in words.casefold().split())

@@ -20,6 +20,7 @@ from napari_pix2pix.io.processes import ProcessRecord
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.training.model_info import ModelInfo, read_model_info
+from napari_pix2pix.widgets.runs.file_choice import FileChoice
 
 RunState = Literal["running", "closed", "ended"]
 
@@ -33,17 +34,25 @@ class LayerNames(BaseModel, frozen=True):
     targets: list[str]
     mask: str | None = None
     condition: str | None = None
+    held_out: bool = False
+
+    @property
+    def title(self) -> str:
+        """Source and target in words, such as ``stain → nuclei``."""
+        return " → ".join(" + ".join(side) for side in (self.sources, self.targets) if side)
 
 
 class RunRecord(BaseModel, frozen=True):
     """What is told of a run besides its model, in a JSON file beside that."""
 
-    rows: list[LayerNames]  # the layers of each pair
+    rows: list[LayerNames]  # the layers of each pair; empty for files
+    files: FileChoice | None = None
+    has_source: bool = True  # neither left out nor made of targets
     fields: dict[str, Any]  # fields of `TrainConfig`
     began: str  # date and time
     state: RunState  # ``closed`` if the run was interrupted by closing napari
     process: ProcessRecord  # which trains
-    name: str = ""  # given by the user, or after the layers
+    name: str = ""  # given by the user, or after the layers or files
     note: str = ""  # of the user
     weights: AppliedWeights | None = None  # chosen after the run; None for those that it names
     saved: Path | None = None  # where the user saved the model
@@ -59,12 +68,21 @@ class KeptRun:
 
     @classmethod
     def new(
-        cls, folder: Path, *, name: str, rows: list[LayerNames], fields: Mapping[str, Any]
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        rows: list[LayerNames],
+        fields: Mapping[str, Any],
+        files: FileChoice | None = None,
+        has_source: bool = True,
     ) -> KeptRun:
         """Return the run that begins now in this process; nothing is written yet."""
         now = datetime.now()
         record = RunRecord(
             rows=rows,
+            files=files,
+            has_source=has_source,
             fields=dict(fields),
             began=now.isoformat(timespec="minutes", sep=" "),
             state="running",
@@ -123,10 +141,15 @@ class KeptRun:
 
     @property
     def title(self) -> str:
-        """The names of the layers, such as ``stain → nuclei``."""
-        return "; ".join(
-            f"{' + '.join(row.sources)} → {' + '.join(row.targets)}" for row in self.record.rows
-        )
+        """The names of the layers or folders, such as ``stain → nuclei``."""
+        if self.record.files is not None:
+            return self.record.files.name
+        return "; ".join(row.title for row in self.record.rows)
+
+    @property
+    def needs(self) -> str:
+        """What must be there for the run to be resumed, in words."""
+        return "the same layers are open" if self.record.files is None else "its files are there"
 
     @property
     def size(self) -> int:

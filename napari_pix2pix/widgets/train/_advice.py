@@ -46,7 +46,8 @@ def advise(data: TrainingData) -> tuple[Advice, ...]:
     """Return what is grave about a training set, the mendable first."""
     advice = [_advice_of(warning, data) for warning in data.warnings]
     kinds = data.source_codec.kind, data.target_codec.kind
-    if data.source_codec.channels and kinds[0] != "image" and kinds[1] == "image":
+    is_given = bool(data.source_codec.channels) and data.config.derive is None
+    if is_given and kinds[0] != "image" and kinds[1] == "image":
         sentence = (
             "The source holds labels and the target an image: the model will draw images from "
             "labels. Swap them to find labels in images."

@@ -22,7 +22,7 @@ _BOLD = 1.12  # a bold word is so many times as wide
 # A heading stands above the first field of its part that a form has.
 _PARTS = {
     "Run": ("epochs", "checkpoint_seconds"),
-    "Pairs": ("source_kind", "validation"),
+    "Pairs": ("derive", "validation"),
     "Patches": ("patch", "source_noise"),
     "Generator": ("generator", "noise"),
     "Discriminator": ("discriminator_layers", "spectral_norm"),

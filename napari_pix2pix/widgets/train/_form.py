@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,15 @@ from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
-from napari_pix2pix.napari_layers import CopyMode, transforms_differ
+from napari_pix2pix.napari_layers import transforms_differ
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.widgets.common.elements import Section, Sentence, lay_out_column, push_button
+from napari_pix2pix.widgets.common.elements import (
+    Section,
+    Sentence,
+    lay_out_column,
+    push_button,
+    row_of,
+)
 from napari_pix2pix.widgets.common.runner import LatestOnly
 from napari_pix2pix.widgets.common.settings import (
     expected_seconds,
@@ -22,9 +29,11 @@ from napari_pix2pix.widgets.common.settings import (
     remembered_fields,
 )
 from napari_pix2pix.widgets.train._advice import Advice, AdvicePanel, Mend
+from napari_pix2pix.widgets.train._compare import CompareDialog
 from napari_pix2pix.widgets.train._config_groups import ConfigGroups
+from napari_pix2pix.widgets.train._data_source import DataSource
 from napari_pix2pix.widgets.train._pair_rows import PairRows
-from napari_pix2pix.widgets.train._pair_summary import PairSummary, PatchPreview, summarise_pairs
+from napari_pix2pix.widgets.train._pair_summary import PairSummary, PatchPreview, summarise_chosen
 from napari_pix2pix.widgets.train._relevance import PairFacts
 from napari_pix2pix.widgets.train._resampling import TargetResampler, can_resample
 from napari_pix2pix.widgets.train._run_options import RunOptions
@@ -39,9 +48,11 @@ if TYPE_CHECKING:
 # Fields of several processes; a viewer is one process.
 _SHELL = ("devices", "num_nodes", "strategy")
 _REMEMBERED = "train/fields"
-_OF_A_MODEL = {"intended_use", "pixel_size"}
+_OF_A_MODEL = {"intended_use", "pixel_size", "derive"}
 _CHECK_DELAY = 300  # milliseconds without a change
 _DEVICES_DELAY = 100  # milliseconds, for the dock to open: finding devices imports torch
+_CHOOSE_TWO = "Choose two layers that show the same field: a source and a target."
+_CHOOSE_ONE = "Choose a layer as target: the network learns to make such images."
 
 
 class TrainForm(QWidget):
@@ -64,30 +75,19 @@ class TrainForm(QWidget):
     @property
     def fields(self) -> dict[str, Any]:
         """The fields of `TrainConfig` that are set; all others have the preset's values."""
-        return self.options.values() | self.groups.values()
+        return self.options.values() | self.groups.values() | self.data.values()
 
     def set_fields(self, fields: Mapping[str, Any]) -> None:
         """Set some fields; raise `ConfigError`, and change nothing, if one of them is wrong."""
         _check_shown(TrainConfig(**fields))
         self.options.set_values(dict(fields))
+        if "derive" in fields and (fields["derive"] or self.data.values()):
+            self.data.set_source(fields["derive"] or "")
         self.groups.set_values({**self.groups.values(), **fields})
 
     def reset_fields(self) -> None:
         """Give all fields of the forms the preset's values."""
         self.groups.set_values({})
-
-    def open_pairs(self, *, copy: CopyMode) -> list[Pair]:
-        """Open the layers of all rows; show and raise `InputError` for the first that is wrong."""
-        self.pairs.clear_errors()
-        opened = []
-        for index, choice in enumerate(self.pairs.choices()):
-            try:
-                opened.append(choice.pair(copy=copy))
-            except InputError as error:
-                if choice.layers:  # an empty row is not an error
-                    self.pairs.show_error(index, str(error))
-                raise
-        return opened
 
     def touch(self) -> None:
         """Something has changed: check it soon, and don't train until then."""
@@ -100,6 +100,7 @@ class TrainForm(QWidget):
         """Check nothing while a run needs the processor."""
         released = self._is_held and not is_held
         self._is_held = is_held
+        self.compare.setEnabled(self.patches.isEnabled() and not is_held)
         if is_held and self._is_touched:
             self.estimate.set_text("")  # of other choices
         if released and self._is_touched:
@@ -112,18 +113,21 @@ class TrainForm(QWidget):
 
     def close_work(self) -> None:
         """Wait for the threads; no signal comes afterwards."""
-        self.pairs.close_work()
         self._check.close()
         self._finder.close()
         self._resampler.close()
+        self.data.close_work()
+        if self.comparison is not None:
+            self.comparison.close()
 
     def _build(self, viewer: napari.viewer.Viewer) -> None:
         self._check = LatestOnly(self, delay=_CHECK_DELAY)
         self._finder = LatestOnly(self, delay=_DEVICES_DELAY)
-        self._checked_pairs: list[Pair] = []
+        self._checked_pairs: Sequence[Pair] = ()
         self._summary: PairSummary | None = None  # of the last check that found nothing wrong
         self._resampler = TargetResampler(self, viewer)
         self.pairs = PairRows(viewer)
+        self.data = DataSource(self.pairs)
         self.wrong = Sentence(is_error=True)
         self.summary = Sentence()
         self.advice = AdvicePanel()
@@ -132,25 +136,30 @@ class TrainForm(QWidget):
         self.options = RunOptions()
         self.groups = ConfigGroups()
         self.patches = push_button("Preview patches", "Show patches as the network will see them.")
+        self.compare = push_button(
+            "Compare recipes", "Train L1, cGAN, both and others with this budget, and compare them."
+        )
+        self.comparison: CompareDialog | None = None
         self.estimate = Sentence()
 
     def _lay_out(self) -> None:
         lay_out_column(
             self,
-            *(self.pairs, self.wrong, self.summary, self.advice, self.notes_section),
-            *(self.options, self.groups, self.estimate, self.patches),
+            *(self.data, self.wrong, self.summary, self.advice, self.notes_section),
+            *(self.options, self.groups, self.estimate, row_of(self.patches, self.compare)),
             spacing=6,
         )
         self.notes_section.hide()
 
     def _connect(self) -> None:
-        for part in (self.pairs, self.options, self.groups):
+        for part in (self.data, self.options, self.groups):
             part.changed.connect(self.touch)
         self.options.preset_changed.connect(self.groups.set_preset)
         self.advice.mend_wanted.connect(self._on_mend)
         self._resampler.resampled.connect(self.pairs.set_targets)
         self._resampler.failed.connect(self.wrong.set_text)
         self.patches.clicked.connect(self._on_patches)
+        self.compare.clicked.connect(self._on_compare)
         self._check.due.connect(self._on_due)
         self._check.finished.connect(self._on_summary)
         self._check.failed.connect(self._on_error)
@@ -166,14 +175,15 @@ class TrainForm(QWidget):
         self.options.show_start_error("")
         self.groups.clear_error()
         try:
-            pairs = self.open_pairs(copy=False)
+            chosen = self.data.open(copy=False)
             config = TrainConfig(**self.fields)
         except (InputError, ConfigError) as error:
             self._on_error(str(error))
             return
-        self._checked_pairs = pairs
+        self._checked_pairs = chosen.pairs
         start = self.options.start_from
-        self._check.start(partial(summarise_pairs, pairs=pairs, config=config, start=start))
+        work = partial(summarise_chosen, open_sets=chosen.open, config=config, start=start)
+        self._check.start(work)
 
     def _on_error(self, sentence: str) -> None:
         self.summary.set_text("")
@@ -181,23 +191,25 @@ class TrainForm(QWidget):
         self.notes_section.hide()
         self.estimate.set_text("")
         self.patches.setEnabled(False)
+        self.compare.setEnabled(False)
         self._show_error(sentence)
         self.ready_changed.emit(False, sentence)
 
     def _show_error(self, sentence: str) -> None:
         """Show an error beside the pair, field or model that it is about."""
-        rows = self.pairs.choices()
+        rows = self.data.choices()
         if len(rows) == 1 and not rows[0].layers:
             self.groups.set_inferred({}, {})
             self.groups.set_facts(PairFacts())
-            self.summary.set_text(
-                "Choose two layers that show the same field: a source and a target."
-            )
+            self.summary.set_text(_CHOOSE_TWO if self.data.has_source else _CHOOSE_ONE)
             return
         if self.groups.show_error(sentence):
             return
         if self.options.start_from is not None and _is_of_start(sentence):
             self.options.show_start_error(sentence)
+            return
+        if self.data.is_files:
+            self.data.show_error(sentence)
             return
         if not self.pairs.has_error():
             named = [pair.name in sentence for pair in self._checked_pairs]
@@ -208,9 +220,15 @@ class TrainForm(QWidget):
 
     def _on_summary(self, summary: PairSummary) -> None:
         self._summary = summary
-        places = [transforms_differ((*c.sources, *c.targets)) for c in self.pairs.choices()]
+        places = [transforms_differ((*c.sources, *c.targets)) for c in self.data.choices()]
         self.summary.set_text(summary.text)
-        self.advice.show_advice([*map(Advice, filter(None, places)), *summary.advice])
+        advice = [*map(Advice, filter(None, places)), *summary.advice]
+        self.advice.show_advice(
+            [
+                replace(one, mend=None) if one.mend is Mend.SWAP and not self.data.can_swap else one
+                for one in advice
+            ]
+        )
         self.notes.set_text("\n".join(summary.notes))
         self.notes_section.setText(f"Notes ({len(summary.notes)})")
         self.notes_section.setVisible(bool(summary.notes))
@@ -219,6 +237,7 @@ class TrainForm(QWidget):
         self.groups.set_facts(summary.facts)
         self.estimate.set_text(_estimate(summary))
         self.patches.setEnabled(True)
+        self.compare.setEnabled(not self._is_held)
         self.ready_changed.emit(True, "")
 
     def _resampling(self) -> list[Advice]:
@@ -230,7 +249,7 @@ class TrainForm(QWidget):
                 Mend.RESAMPLE,
                 pair,
             )
-            for pair, choice in enumerate(self.pairs.choices())
+            for pair, choice in enumerate(self.data.choices())
             if choice.sources and choice.targets and can_resample(choice)
         ]
 
@@ -240,7 +259,7 @@ class TrainForm(QWidget):
             case Mend.CORRECT_SHIFT:
                 self.groups.set_value("correct_shift", True)
             case Mend.SWAP:
-                self.pairs.swap_sides()
+                self.data.swap_sides()
             case Mend.USE_AS_LABELS if self._summary is not None:
                 self.groups.set_value("target_kind", self._summary.target_looks_like)
             case Mend.RESAMPLE:
@@ -248,11 +267,27 @@ class TrainForm(QWidget):
 
     def _on_patches(self) -> None:
         try:
-            pairs, config = self.open_pairs(copy=False), TrainConfig(**self.fields)
+            chosen, config = self.data.open(copy=False), TrainConfig(**self.fields)
         except (InputError, ConfigError) as error:
             self._show_error(str(error))
             return
-        PatchPreview(pairs, config, self.options.start_from, self).show()
+        PatchPreview(chosen.open, config, self.options.start_from, self).show()
+
+    def _on_compare(self) -> None:
+        try:
+            chosen = self.data.open(copy="small")
+            TrainConfig(**self.fields)
+        except (InputError, ConfigError) as error:
+            self._show_error(str(error))
+            return
+        if self.comparison is not None:
+            self.comparison.close()
+        self.comparison = CompareDialog(chosen.open, self.fields, chosen.name, self)
+        self.comparison.finished.connect(self._forget_comparison)
+        self.comparison.show()
+
+    def _forget_comparison(self) -> None:
+        self.comparison = None  # Qt deletes its window
 
     def _find_devices(self) -> None:
         self._finder.start(lambda control: _find_devices())

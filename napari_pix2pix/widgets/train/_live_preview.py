@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import (
     LayerTransform,
     Snapshot,
@@ -49,7 +50,7 @@ class _PairLook:
     target: Snapshot
     frame_shape: tuple[int, ...]
     layout: Layout
-    layer: weakref.ref[Layer]  # of the source: it may be removed meanwhile
+    layer: Callable[[], Layer | None]  # of the source, unless it was removed meanwhile
 
 
 class LivePreview(QWidget):
@@ -115,17 +116,25 @@ class LivePreview(QWidget):
         self._history = []
         self._pairs = [
             _PairLook(
-                replace(snapshot(choice.sources[0], copy=False), data=None),
+                replace(snapshot((choice.sources or choice.targets)[0], copy=False), data=None),
                 replace(snapshot(choice.targets[0], copy=False), data=None),
-                pair.source.frame_shape,
+                pair.target.frame_shape,
                 pair.target.layout,
-                weakref.ref(choice.sources[0]),
+                weakref.ref((choice.sources or choice.targets)[0]),
             )
             for choice, pair in zip(choices, pairs, strict=True)
         ]
         self._channels.begin([choice.targets for choice in choices])
         self._viewer.dims.events.current_step.connect(self._follow)
         self._update_controls()
+
+    def place_files(self, pairs: Sequence[Pair]) -> None:
+        """Show previews of files, which lie nowhere in the viewer, at its origin."""
+        looks = [_look_of_file(pair) for pair in pairs]
+        self._pairs = [
+            _PairLook(look, look, pair.target.frame_shape, pair.target.layout, lambda: None)
+            for look, pair in zip(looks, pairs, strict=True)
+        ]
 
     def add(self, event: Preview) -> None:
         """Add a preview to the history, and show it unless the user looks back."""
@@ -160,7 +169,12 @@ class LivePreview(QWidget):
         drawn = self._where.layer
         if drawn is None:
             return None
-        layer, source = choices[0].sources[0], pairs[0].source
+        if not choices:
+            raise InputError(
+                "Shapes mark a part of a layer, and the pairs come from files: let the preview "
+                "show a held-out part."
+            )
+        layer, source = (choices[0].sources or choices[0].targets)[0], pairs[0].target
         like = snapshot(layer, copy=False)
         mask = mask_of(drawn, like)
         frame = self._shown_frame(layer, like.channel_axis, source.frame_shape)
@@ -327,6 +341,22 @@ class LivePreview(QWidget):
         above.addWidget(self._wanted)
         above.addWidget(self._where, 1)
         lay_out_column(self, above, self._below, self._weights, spacing=2)
+
+
+def _look_of_file(pair: Pair) -> Snapshot:
+    """Return how a pair of files would look as a layer at the origin, without pixels."""
+    ndim = len(pair.target.frame_shape) + 2
+    turn, whole = (tuple(map(tuple, np.eye(size).tolist())) for size in (ndim, ndim + 1))
+    place = LayerTransform(
+        scale=(1.0,) * ndim,
+        translate=(0.0,) * ndim,
+        rotate=turn,
+        shear=turn,
+        affine=whole,
+        units=("pixel",) * ndim,
+        axis_labels=tuple(f"axis {axis - ndim}" for axis in range(ndim)),
+    )
+    return Snapshot(None, pair.name, place)
 
 
 def _moved(place: LayerTransform, offset: Sequence[int]) -> LayerTransform:

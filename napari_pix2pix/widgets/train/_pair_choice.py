@@ -25,6 +25,7 @@ class PairChoice:
     targets: tuple[Layer, ...]
     mask: Layer | None = None
     condition: str | None = None
+    held_out: bool = False  # the run is validated on it
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -38,6 +39,7 @@ class PairChoice:
             targets=[layer.name for layer in self.targets],
             mask=None if self.mask is None else self.mask.name,
             condition=self.condition,
+            held_out=self.held_out,
         )
 
     @classmethod
@@ -53,12 +55,13 @@ class PairChoice:
             tuple(by_name[name] for name in names.targets),
             None if names.mask is None else by_name[names.mask],
             names.condition,
+            names.held_out,
         )
 
-    def pair(self, *, copy: CopyMode) -> Pair:
+    def pair(self, *, copy: CopyMode, with_source: bool = True) -> Pair:
         """Open the layers as a pair; raises `InputError` if they can't be one."""
         for side, layers in (("source", self.sources), ("target", self.targets)):
-            if not layers:
+            if not layers and (with_source or side == "target"):
                 raise InputError(f"Choose a layer as {side}.")
         return pair_of(
             self.sources, self.targets, mask=self.mask, condition=self.condition, copy=copy

@@ -1,4 +1,4 @@
-"""One pair in the Train dock: source, target, mask and condition."""
+"""One pair in the Train dock: source, target, mask, condition, and whether it is held out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QLineEdit, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QToolButton,
+    QWidget,
+)
 
 from napari_pix2pix.widgets.common.elements import Sentence, follow_font, lay_out_column
 from napari_pix2pix.widgets.common.layer_choice import (
@@ -42,8 +50,10 @@ class PairRow(QFrame):
             "What distinguishes this pair, such as its stain, for one model of several targets. "
             "Give a condition to every pair or to none."
         )
+        self.held_out = QCheckBox("held out")
+        self.held_out.setToolTip("Validate on this pair instead of training on it.")
         self.swap = _tool("⇅", "Swap source and target.")
-        self.expand = _tool("⋯", "Show mask and condition.")
+        self.expand = _tool("⋯", "Show mask, condition, and whether the pair is held out.")
         self.expand.setCheckable(True)
         self.remove = _tool("✕", "Remove this pair.")
         self.error = Sentence(is_error=True)
@@ -51,6 +61,7 @@ class PairRow(QFrame):
         for signal in (self.source.changed, self.target.changed, self.mask_choice.changed):
             signal.connect(self.changed)
         self.condition.editingFinished.connect(self.changed)
+        self.held_out.toggled.connect(self.changed)
         self.expand.toggled.connect(self.extra.setVisible)
         self.swap.clicked.connect(self.swap_sides)
         self.remove.clicked.connect(self._on_remove)
@@ -62,7 +73,13 @@ class PairRow(QFrame):
             self.target.layers,
             self.mask_choice.layer,
             self.condition.text().strip() or None,
+            self.held_out.isChecked(),
         )
+
+    def show_source(self, shown: bool) -> None:
+        """Show the source, or hide it where the training has none."""
+        for widget in (self._source_label, self.source, self.swap):
+            widget.setVisible(shown)
 
     def set(self, choice: PairChoice) -> None:
         """Choose layers."""
@@ -70,7 +87,9 @@ class PairRow(QFrame):
         self.target.choose(choice.targets)
         self.mask_choice.choose(choice.mask)
         self.condition.setText(choice.condition or "")
-        self.expand.setChecked(choice.mask is not None or bool(choice.condition))
+        self.held_out.setChecked(choice.held_out)
+        is_more = choice.mask is not None or bool(choice.condition) or choice.held_out
+        self.expand.setChecked(is_more)
 
     def offer(self, layers: Iterable[Any]) -> None:
         """Offer other layers."""
@@ -91,14 +110,15 @@ class PairRow(QFrame):
         first.setHorizontalSpacing(3)
         first.setVerticalSpacing(2)
         first.setColumnStretch(1, 1)
-        for line, (text, box) in enumerate((("Source", self.source), ("Target", self.target))):
-            label = QLabel(text)
+        self._source_label, target_label = QLabel("Source"), QLabel("Target")
+        sides = ((self._source_label, self.source), (target_label, self.target))
+        for line, (label, box) in enumerate(sides):
             label.setBuddy(box)
             first.addWidget(label, line, 0)
             first.addWidget(box, line, 1)
-        follow_font(label, self.swap, self.remove, self.expand, self.condition)
+        follow_font(target_label, self.swap, self.remove, self.expand, self.condition)
         first.addWidget(self.swap, 0, 2)
-        first.addWidget(self.remove, 0, 3)
+        first.addWidget(self.remove, 1, 3)
         first.addWidget(self.expand, 1, 2)
         self.extra = QWidget()
         second = QGridLayout(self.extra)
@@ -110,6 +130,7 @@ class PairRow(QFrame):
         ):
             second.addWidget(QLabel(text), 0, 2 * column, Qt.AlignmentFlag.AlignRight)
             second.addWidget(widget, 0, 2 * column + 1)
+        second.addWidget(self.held_out, 1, 1, 1, 3)
         self.extra.hide()
         lay_out_column(self, first, self.extra, self.error, spacing=2)
 

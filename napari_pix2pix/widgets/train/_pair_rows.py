@@ -31,6 +31,7 @@ class PairRows(QWidget):
         self._viewer = viewer
         self._rows: list[PairRow] = []
         self._watched: list[Layer] = []
+        self._has_sources = True
         self._add = push_button(
             "Add pair",
             "Fill the empty row, or add one for another pair, with the two layers that are "
@@ -50,10 +51,12 @@ class PairRows(QWidget):
         targets: Sequence[Layer] = (),
         mask: Layer | None = None,
         condition: str | None = None,
+        *,
+        held_out: bool = False,
     ) -> None:
         """Fill an empty row, or add one."""
         row = self._empty_row() or self._new_row()
-        row.set(PairChoice(tuple(sources), tuple(targets), mask, condition))
+        row.set(PairChoice(tuple(sources), tuple(targets), mask, condition, held_out))
         self._touch()
 
     def add_default(self) -> None:
@@ -109,6 +112,12 @@ class PairRows(QWidget):
         row = self._rows[index]
         row.set(replace(row.choice(), targets=tuple(targets)))
 
+    def show_sources(self, shown: bool) -> None:
+        """Let sources be chosen, or show the targets alone."""
+        self._has_sources = shown
+        for row in self._rows:
+            row.show_source(shown)
+
     def show_error(self, index: int, sentence: str) -> None:
         """Show below a row what is wrong with it."""
         self._rows[index].error.set_text(sentence)
@@ -124,6 +133,7 @@ class PairRows(QWidget):
 
     def _new_row(self) -> PairRow:
         row = PairRow()
+        row.show_source(self._has_sources)
         row.offer(self._viewer.layers)
         row.changed.connect(self._touch)
         row.removed.connect(self._on_remove)
@@ -164,6 +174,9 @@ class PairRows(QWidget):
         return (source,), (target,)
 
     def _touch(self) -> None:
+        if any(row.choice().condition for row in self._rows):
+            for row in self._rows:  # a condition is needed in all rows or in none
+                row.expand.setChecked(True)
         self._watch()
         self.changed.emit()
 

@@ -19,6 +19,7 @@ from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.common.elements import Sentence, picture_label, push_button
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.train._advice import Advice, advise
+from napari_pix2pix.widgets.train._file_choice import OpenSets
 from napari_pix2pix.widgets.train._relevance import PairFacts
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def summarise_pairs(
     pairs: Sequence[Pair],
     config: TrainConfig,
     start: Translator | Path | None = None,
+    held_out: Sequence[Pair] = (),
 ) -> PairSummary:
     """Prepare a training on pairs, only to describe it; done in a thread."""
     # These import torch, which the GUI thread must not wait for.
@@ -68,7 +70,7 @@ def summarise_pairs(
     config = config if model is None else model.fill(config)
     hint = "Close other programs, or crop the layers."
     with out_of_memory_in_words("reading the layers", hint), stop_when(lambda: control.stopped):
-        data = prepare(pairs, config, start=model)
+        data = prepare(pairs, config, held_out=held_out, start=model)
     return PairSummary(
         text=describe_pairs(
             data.opened[: len(pairs)],
@@ -92,6 +94,15 @@ def summarise_pairs(
         most_steps=data.most_steps,
         memory=training_memory(data),
     )
+
+
+def summarise_chosen(
+    control: Control, open_sets: OpenSets, config: TrainConfig, start: Translator | Path | None
+) -> PairSummary:
+    """Read what is chosen, and describe a training on it; done in a thread."""
+    with stop_when(lambda: control.stopped):
+        sets = open_sets()
+    return summarise_pairs(control, sets.train, config, start, sets.held_out)
 
 
 def _inferred(given: TrainConfig, used: TrainConfig) -> dict[str, Any]:
@@ -133,7 +144,7 @@ class PatchPreview(QDialog):
 
     def __init__(
         self,
-        pairs: Sequence[Pair],
+        open_sets: OpenSets,
         config: TrainConfig,
         start: Translator | Path | None = None,
         parent: QWidget | None = None,
@@ -141,7 +152,7 @@ class PatchPreview(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Patches as the network sees them")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._pairs = pairs
+        self._open = open_sets
         self._config = config
         self._start = start
         self._step = 0
@@ -169,8 +180,8 @@ class PatchPreview(QDialog):
             return
         self._other.setEnabled(False)
         self._message.set_text("Drawing patches ...")
-        pairs, config, start, step = self._pairs, self._config, self._start, self._step
-        self._runner.start(lambda control: _draw(pairs, config, start, step))
+        open_sets, config, start, step = self._open, self._config, self._start, self._step
+        self._runner.start(lambda control: _draw(open_sets, config, start, step))
         self._step += 1
 
     def _on_ended(self) -> None:
@@ -197,14 +208,15 @@ class PatchPreview(QDialog):
 
 
 def _draw(
-    pairs: Sequence[Pair], config: TrainConfig, start: Translator | Path | None, step: int
+    open_sets: OpenSets, config: TrainConfig, start: Translator | Path | None, step: int
 ) -> Patches:
     from napari_pix2pix._train import open_pretrained
     from napari_pix2pix.training.dataset import prepare
 
     model = None if start is None else open_pretrained(start)
     config = config if model is None else model.fill(config)
-    data = prepare(pairs, config.model_copy(update={"batch": _COLUMNS}), start=model)
+    pairs, config = open_sets().train, config.model_copy(update={"batch": _COLUMNS})
+    data = prepare(pairs, config, start=model)
     batch = data.sampler.batch(step)
     # Of volumes the middle plane is shown.
     codecs = flat_codec(data.source_codec), flat_codec(data.target_codec)

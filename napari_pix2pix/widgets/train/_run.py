@@ -6,21 +6,21 @@ import gc
 import sys
 import threading
 import traceback
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_pix2pix.data.pair import Pair
+from napari_pix2pix.data.pair import stop_when
 from napari_pix2pix.errors import FileError, StoppedError
-from napari_pix2pix.napari_layers import copied_pair
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control, Done, Event, Health, PreviewWish
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.runner import Work
 from napari_pix2pix.widgets.common.settings import read_settings, remember_pace
 from napari_pix2pix.widgets.runs.records import KeptRun, RunState
-from napari_pix2pix.widgets.train._pair_rows import PairChoice
+from napari_pix2pix.widgets.train._data_source import ChosenPairs
+from napari_pix2pix.widgets.train._file_choice import OpenSets
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
@@ -40,17 +40,21 @@ class TrainRun:
 
     @classmethod
     def of(
-        cls, choices: Sequence[PairChoice], fields: Mapping[str, Any], resumed: KeptRun | None
+        cls, chosen: ChosenPairs, fields: Mapping[str, Any], resumed: KeptRun | None
     ) -> TrainRun:
         """Begin a run, or resume another; raises `ConfigError` or `FileError`."""
-        names = choices[0].names()
-        name = f"{' + '.join(names.sources)} → {' + '.join(names.targets)}"
         config = TrainConfig(**fields)
         settings = read_settings()
         kept = resumed
         if kept is None:
-            rows = [choice.names() for choice in choices]
-            kept = KeptRun.new(settings.autosave_folder, name=name, rows=rows, fields=fields)
+            kept = KeptRun.new(
+                settings.autosave_folder,
+                name=chosen.name,
+                rows=chosen.layer_names,
+                fields=fields,
+                files=chosen.files,
+                has_source=chosen.has_source,
+            )
         has_checkpoints = settings.autosave or resumed is not None
         if has_checkpoints:
             kept = kept.begun()
@@ -85,7 +89,7 @@ class TrainRun:
 
 
 def training_work(
-    pairs: Sequence[Pair],
+    open_sets: OpenSets,
     run: TrainRun,
     *,
     resume: bool | None = None,
@@ -100,9 +104,12 @@ def training_work(
         from napari_pix2pix._train import training_events
 
         try:
+            with stop_when(lambda: control.stopped):
+                sets = open_sets().copied()
             events = training_events(
-                [copied_pair(pair) for pair in pairs],
+                sets.train,
                 config,
+                held_out=sets.held_out or None,
                 checkpoint=checkpoint,
                 resume=resume,
                 start=start,

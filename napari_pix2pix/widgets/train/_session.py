@@ -19,7 +19,8 @@ from napari_pix2pix.widgets.runs.records import KeptRun
 from napari_pix2pix.widgets.samples import open_sample
 from napari_pix2pix.widgets.train import _try_it
 from napari_pix2pix.widgets.train._closing import TrainingsInWindow
-from napari_pix2pix.widgets.train._pair_rows import PairChoice
+from napari_pix2pix.widgets.train._data_source import ChosenPairs
+from napari_pix2pix.widgets.train._pair_choice import PairChoice
 from napari_pix2pix.widgets.train._run import TrainRun, release_memory, training_work
 from napari_pix2pix.widgets.train._status import State
 from napari_pix2pix.widgets.train._view import TrainView
@@ -47,6 +48,7 @@ class TrainSession(QObject):
         self._viewer = viewer
         self._window: TrainingsInWindow | None = None
         self._steps = 0  # of the run so far
+        self._chosen: ChosenPairs | None = None  # what it is trained on
         self.translator: Translator | None = None  # of the last run
         self.run: TrainRun | None = None  # the one in progress, or the last
         self.runner = Runner(self)
@@ -96,20 +98,19 @@ class TrainSession(QObject):
         self._check_free()
         fields = self.view.form.fields if resumed is None else resumed.record.fields
         TrainConfig(**fields)  # refused before any layer is copied
-        pairs = self.view.form.open_pairs(copy="small")
-        choices = self.view.form.pairs.choices()
-        wish = self.view.preview.wish(choices, pairs)
+        chosen = self._chosen = self.view.form.data.open(copy="small")
+        wish = self.view.preview.wish(chosen.rows, chosen.pairs)
         before = None if resumed is None else resumed.info()
-        run = self.run = TrainRun.of(choices, fields, resumed)
+        run = self.run = TrainRun.of(chosen, fields, resumed)
         self.translator = None
         self._steps = 0 if before is None else before.steps
         if remember:  # what a trial has is not what the user chose
             self.view.form.remember()
-        self.view.begin(choices, pairs, before)
+        self.view.begin(chosen.rows, chosen.pairs, before)
         self.enter(State.PREPARING)
         self.runner.start(
             training_work(
-                pairs,
+                chosen.open,
                 run,
                 resume=None if resumed is None else True,
                 start=self.view.form.options.start_from,
@@ -118,21 +119,29 @@ class TrainSession(QObject):
         )
 
     def resume_run(self, run: KeptRun) -> None:
-        """Resume an interrupted run; raises `InputError` when its layers are not open."""
+        """Resume an interrupted run.
+
+        Raises `InputError` when its layers are not open, or `FileError` when its files are gone.
+        """
         self._check_free()
-        choices = [PairChoice.named(row, self._viewer.layers) for row in run.record.rows]
-        self.view.form.pairs.clear()
-        for choice in choices:
-            self.view.form.pairs.add(choice.sources, choice.targets, choice.mask, choice.condition)
+        record, data = run.record, self.view.form.data
+        choices = [PairChoice.named(row, self._viewer.layers) for row in record.rows]
+        has_source = record.has_source and not record.fields.get("derive")
+        data.set_source("" if has_source else record.fields.get("derive") or "none")
+        data.set_files(record.files)
+        if record.files is None:
+            data.set_rows(choices)
         self.view.form.options.start_from = None  # its checkpoint has the weights
         self.view.form.reset_fields()
-        self.view.form.set_fields(run.record.fields)
+        self.view.form.set_fields(record.fields)
         self.start(run)
 
     def try_it(self) -> None:
         """Train on a sample, apply the model and compare; raises `InputError` during a run."""
         self._check_free()
         sample, form = open_sample(self._viewer, _try_it.SAMPLE), self.view.form
+        form.data.set_source("")
+        form.data.set_files(None)
         form.pairs.clear()
         layers = self._viewer.layers
         form.pairs.add([layers[sample.train_source]], [layers[sample.train_target]], None, None)
@@ -226,6 +235,9 @@ class TrainSession(QObject):
             self.run.done = event
         elif isinstance(event, Prepared):
             self.enter(State.TRAINING, f"on {event.device}")
+            if self._chosen is not None and not self._chosen.rows:
+                sets = self._chosen.open()  # the run has read them
+                self.view.preview.place_files([*sets.train, *sets.held_out])
         self.view.show_event(event, self.run.config)
         if isinstance(event, Prepared):
             QTimer.singleShot(_DRAWING, self._begin_steps)

@@ -56,7 +56,7 @@ class ResumeOffer(QFrame):
         self.run: KeptRun | None = None
         self.message = Sentence()
         self.resume = push_button(
-            "Resume", "Continue where the run was interrupted, with the same layers open."
+            "Resume", "Continue where the run was interrupted, with the same layers or files."
         )
         self.use = push_button("Use as it is", "Apply what the run has learned so far.")
         self.delete = push_button("Delete…", "Delete what the run has learned, after a question.")
@@ -75,7 +75,7 @@ class ResumeOffer(QFrame):
         if self.run is not None:
             self.message.set_text(
                 f"A training of {self.run.record.began} ({self.run.name}) was interrupted. It can "
-                "be resumed while the same layers are open. Otherwise it stays under Runs."
+                f"be resumed while {self.run.needs}. Otherwise it stays under Runs."
             )
 
     def _on_resume(self) -> None:

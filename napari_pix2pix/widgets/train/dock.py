@@ -1,4 +1,4 @@
-"""The dock that trains a network on open layers."""
+"""The dock that trains a network on open layers or on files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.io.pair_files import Direction, Matching
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.widgets.common.closing import DockWatch
+from napari_pix2pix.widgets.runs.file_choice import FileChoice
 from napari_pix2pix.widgets.runs.records import KeptRun
 from napari_pix2pix.widgets.train._session import TrainSession
 from napari_pix2pix.widgets.train._view import TrainView
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class TrainDock(QWidget):
-    """Trains a network on pairs of layers.
+    """Trains a network on pairs of layers or files.
 
     Everything that the mouse can do is a property or a method. A training goes on where the dock is
     closed, and the next Train dock of the viewer shows it.
@@ -120,6 +122,8 @@ class TrainDock(QWidget):
         target: Layer | Sequence[Layer],
         mask: Layer | None = None,
         condition: str | None = None,
+        *,
+        held_out: bool = False,
     ) -> None:
         """Add a pair of layers.
 
@@ -129,8 +133,76 @@ class TrainDock(QWidget):
             In this viewer; several are channels of one image.
         mask : Labels or Shapes layer, optional
         condition : str, optional
+        held_out : bool
+            Whether the run is validated on this pair instead of being trained on it.
         """
-        self.view.form.pairs.add(_as_list(source), _as_list(target), mask, condition)
+        pairs = self.view.form.pairs
+        pairs.add(_as_list(source), _as_list(target), mask, condition, held_out=held_out)
+
+    def set_folders(
+        self,
+        source: str | os.PathLike[str] | None,
+        target: str | os.PathLike[str],
+        *,
+        mask: str | os.PathLike[str] | None = None,
+        matching: Matching = "name",
+    ) -> None:
+        """Train on files, which are listed at once.
+
+        Parameters
+        ----------
+        source, target, mask : path-like, optional
+            A file, a folder or a pattern each; without a source see `set_source`.
+        matching : {"name", "order"}
+            Whether files belong together by their names, or as they are sorted.
+
+        Raises
+        ------
+        InputError, FileError
+            When the files don't tell which belong together, or there are none.
+        """
+        paths = [None if path is None else Path(path) for path in (source, target, mask)]
+        choice = FileChoice(
+            origin="folders", source=paths[0], target=paths[1], mask=paths[2], matching=matching
+        )
+        self.view.form.data.set_files(choice)
+
+    def set_table(self, path: str | os.PathLike[str]) -> None:
+        """Train on the files that a CSV table lists; raises `InputError` or `FileError`."""
+        self.view.form.data.set_files(FileChoice(origin="table", path=Path(path)))
+
+    def set_aligned(self, folder: str | os.PathLike[str], direction: Direction = "AtoB") -> None:
+        """Train on A|B images, which show source and target side by side.
+
+        Parameters
+        ----------
+        folder : path-like
+            Holds the images, or folders ``train`` and ``val`` with them.
+        direction : {"AtoB", "BtoA"}
+            Whether the left half is the source, or the right one.
+
+        Raises
+        ------
+        InputError, FileError
+            When there are no images.
+        """
+        choice = FileChoice(origin="aligned", path=Path(folder), direction=direction)
+        self.view.form.data.set_files(choice)
+
+    def set_layers(self) -> None:
+        """Train on layers again, after files."""
+        self.view.form.data.set_files(None)
+
+    def set_source(self, kind: str) -> None:
+        """Choose what the network sees.
+
+        Parameters
+        ----------
+        kind : str
+            "" for the sources that are chosen, "none" for a training that generates images, or how
+            sources are made of targets, see ``derive`` of `TrainConfig`.
+        """
+        self.view.form.data.set_source(kind)
 
     def clear_pairs(self) -> None:
         """Remove all pairs."""
@@ -200,6 +272,8 @@ class TrainDock(QWidget):
         ------
         InputError
             When its layers are not open.
+        FileError
+            When its files are gone.
         """
         self.session.resume_run(run)
 

@@ -113,6 +113,24 @@ def test_mean_and_deviation_have_a_layer_for_each_target(viewer, dock, qtbot, so
     ] * 2
 
 
+def test_one_of_two_channels_is_corrected(viewer, dock, qtbot, sources, model):
+    dock.set_model(models().remember(model, "m"))
+    apply_without_error(dock, qtbot)
+    before = [layer.data.copy() for layer in dock.results]
+    dock.corrections.result.choose(dock.results[1])
+    dock.results[1].data[10:20, 10:20] = 90
+    made, request = dock.corrections._choices("cpu")
+    assert made.layers == tuple(dock.results)
+    for seen, data in ((request.before, before), (request.after, [x.data for x in dock.results])):
+        axis = model.target_codec.layout.channel_axis
+        np.testing.assert_array_equal(seen, np.moveaxis(np.stack(data), 0, axis))
+    dock.corrections.steps.setValue(1)
+    with qtbot.waitSignal(dock.ended, timeout=30_000):
+        dock.learn()
+    assert dock.corrections.error.text() == ""
+    assert [layer.metadata[KEY]["model"] for layer in dock.results] == ["m corrected"] * 2
+
+
 @pytest.mark.parametrize("by_model", [True, False])
 def test_several_layers_are_the_truth(viewer, qtbot, model, by_model):
     sources, truths = pair()

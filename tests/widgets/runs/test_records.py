@@ -7,6 +7,7 @@ from helpers import make_model, noise, with_other_best
 
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.widgets.runs import records
+from napari_pix2pix.widgets.runs.file_choice import FileChoice
 from napari_pix2pix.widgets.runs.records import (
     KeptRun,
     LayerNames,
@@ -38,6 +39,19 @@ def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "m.safetensors"
     with_other_best(make_model(image, 1 - image)).save(path)
     return path
+
+
+def test_run_on_files_is_named_after_them_and_resumed_with_them(tmp_path):
+    files = FileChoice(
+        origin="folders", source=tmp_path / "phase", target=tmp_path / "dapi", held_out=("a.tif",)
+    )
+    run = KeptRun.new(tmp_path, name="", rows=[], fields={}, files=files, has_source=False).begun()
+    run.path.write_bytes(b"model")
+    found = find_run(run.path)
+    assert (found.name, found.needs) == ("phase → dapi", "its files are there")
+    assert found.record.files == files
+    assert not found.record.has_source
+    assert begin(tmp_path / "layers").needs == "the same layers are open"
 
 
 def test_run_of_this_process_is_alive(tmp_path):

@@ -63,6 +63,11 @@ def test_labels_as_source_are_swapped(make_dock, qtbot):
     dock = make_dock(CELLS, TEXTURE[:96, :72])
     ready(qtbot, dock)
     assert Mend.SWAP in mends(dock)
+    dock.set_source("edges")  # of the target: the labels are not used
+    ready(qtbot, dock)
+    assert Mend.SWAP not in mends(dock)
+    dock.set_source("")
+    ready(qtbot, dock)
     dock.view.form.advice.click(Mend.SWAP)
     qtbot.waitUntil(lambda: Mend.SWAP not in mends(dock))
     [choice] = dock.view.form.pairs.choices()

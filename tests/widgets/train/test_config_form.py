@@ -44,6 +44,7 @@ OTHER = {
     "seed": 2**40 + 1,
     "keep": "best",
     "noise": "pixel",
+    "derive": "noise",
 }
 
 

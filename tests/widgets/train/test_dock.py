@@ -694,6 +694,7 @@ def test_fields_that_the_form_can_not_hold_are_refused(make_dock, fields, words)
 def test_form_covers_every_field(make_dock):
     _, dock = make_dock()
     shown = {*FIELDS, *dock.view.form.groups.names}
+    shown |= {"derive"}  # a choice of `DataSource`
     # Several processes begin in a shell.
     assert shown == set(TrainConfig.model_fields) - {"devices", "num_nodes", "strategy"}
 

@@ -200,3 +200,14 @@ def test_error_stands_below_its_row(viewer, rows):
     assert rows._rows[1].error.text() == "Give other layers."
     rows.clear_errors()
     assert not rows.has_error()
+
+
+def test_a_condition_in_one_row_opens_that_of_all(viewer, rows):
+    a, b, c, d = (image(viewer, name) for name in "abcd")
+    rows.clear()
+    rows.add([a], [b])
+    rows.add([c], [d], condition="DAPI", held_out=True)
+    assert all(row.expand.isChecked() for row in rows._rows)
+    assert [one.held_out for one in rows.choices()] == [False, True]
+    rows.show_sources(False)
+    assert all(row.source.isHidden() for row in rows._rows)

@@ -6,6 +6,7 @@ from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control
+from napari_pix2pix.widgets.train._file_choice import TrainingSets
 from napari_pix2pix.widgets.train._pair_summary import PatchPreview, summarise_pairs
 
 CONFIG = TrainConfig(patch=32, depth=3, discriminator_layers=1, width=4, device="cpu")
@@ -65,7 +66,7 @@ def test_pairs_that_do_not_fit_are_refused():
     ids=["gray", "rgb", "instances", "classes"],
 )
 def test_patches_are_shown(qtbot, target):
-    dialog = PatchPreview([Pair(SOURCE, target)], CONFIG)
+    dialog = PatchPreview(lambda: TrainingSets([Pair(SOURCE, target)]), CONFIG)
     qtbot.addWidget(dialog)
     qtbot.waitUntil(lambda: dialog.patches is not None)
     patches = dialog.patches
@@ -81,7 +82,9 @@ def test_patches_are_shown(qtbot, target):
 
 
 def test_what_is_wrong_is_message(qtbot):
-    dialog = PatchPreview([Pair(np.zeros((96, 72)), np.zeros((96, 72)))], CONFIG)
+    dialog = PatchPreview(
+        lambda: TrainingSets([Pair(np.zeros((96, 72)), np.zeros((96, 72)))]), CONFIG
+    )
     qtbot.addWidget(dialog)
     qtbot.waitUntil(dialog._other.isEnabled)
     assert dialog.patches is None
