@@ -23,7 +23,7 @@ _Weight = Annotated[float, Field(ge=0, le=1e9)]
 _Count = Annotated[int, Field(ge=1, le=10**9)]
 _Layers = Annotated[int, Field(ge=1, le=256)]
 _Width = Annotated[int, Field(ge=1, le=4096)]
-_Positive = Annotated[float, Field(gt=0, le=1e30)]
+_Positive = Annotated[float, Field(gt=0, le=1e12)]
 _Factor = Annotated[float, Field(ge=0.1, le=10)]
 
 
