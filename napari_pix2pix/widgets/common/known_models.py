@@ -171,12 +171,16 @@ class Models(QObject):
         return tuple(found)
 
     def last(self) -> ModelEntry | None:
-        """Return the model that was trained or loaded last, if need be from its file."""
+        """Return the model that was trained or loaded last, if need be from its file.
+
+        Without any, that of a sample that was opened.
+        """
         if self._models:
             return self._models[0]
         last = memory().value(_LAST)
-        files = [Path(last)] if last and Path(last).is_file() else self.offered_files()
-        return self.of_file(files[0]) if files else None
+        paths = ([Path(last)] if last else []) + [*_recent(), *self._offered]
+        file = next((path for path in paths if path.exists()), None)
+        return None if file is None else self.of_file(file)
 
     def of_file(self, path: Path) -> ModelEntry:
         """Return the entry of a file, which need not have been read."""

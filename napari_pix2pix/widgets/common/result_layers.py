@@ -160,16 +160,20 @@ class Result:
         self.layer.metadata = {**self.layer.metadata, KEY: record}
         if self._overlays and self._spec.is_deviation:
             self._spread_colours()
-        elif complete and not self._spec.is_part and self._overlays:
-            self.layer.blending = self._spec.look.get("blending", _SOLID)
+        else:
+            self._show_finished(complete=complete)
         if self.layer.name.removesuffix(_PARTIAL) == self._spec.name:
             self.layer.name = self._spec.name + ("" if complete else _PARTIAL)
-        has_limits = self._spec.is_deviation or "contrast_limits" in self._spec.look
-        if self._is_new and _is_gray(self.layer) and not has_limits:
-            self.layer.reset_contrast_limits()  # those of all tiles, and not of the first alone
         self.layer.refresh()
         if complete and self._replaces and self._spec.source in self._viewer.layers:
             self._replace()
+
+    def _show_finished(self, *, complete: bool) -> None:
+        """Cover the source, and show the range of all tiles, not of the first alone."""
+        if complete and not self._spec.is_part and self._overlays:
+            self.layer.blending = self._spec.look.get("blending", _SOLID)
+        if self._is_new and _is_gray(self.layer) and "contrast_limits" not in self._spec.look:
+            self.layer.reset_contrast_limits()
 
     def undo(self) -> None:
         """Put everything back as it was."""

@@ -18,7 +18,7 @@ CODEC = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
 
 def estimated(size: int, *, depth: int, tile: int | None = None, options=ONCE, **known) -> str:
     """Estimate one image, of a network of 50,000 pixels in a second and 100 bytes for each."""
-    translator = SimpleNamespace(generator=UNet(1, 1, depth=depth, width=1))
+    translator = SimpleNamespace(generator=UNet(1, 1, depth=depth, width=1), ndim=2)
     card = SimpleNamespace(
         output_codec=lambda _dtype: CODEC,
         source_codec=CODEC,
