@@ -17,6 +17,7 @@ from napari_pix2pix.errors import FileError, InputError, Pix2PixError, StoppedEr
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.paths import expand_paths, file_stem, shown_name
 from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.io.zarr_file import is_zarr
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import (
@@ -104,6 +105,18 @@ class FilesProgress:
         return f"{self.name}: {self.done + 1} of {self.total}{time}"
 
 
+def _make_results_folder(folder: Path) -> None:
+    """Make the folder of results; raises `FileError` where that is no place for one."""
+    if any(map(is_zarr, (folder, *folder.parents))):
+        raise FileError(f"{folder} is, or lies in, an OME-Zarr image: choose another folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"Can't make the folder {folder}: {error.strerror or error}; choose another."
+        ) from error
+
+
 def translate_files(
     control: Control, request: FilesRequest, progress: FilesProgress
 ) -> Generator[None, None, FilesSummary]:
@@ -116,7 +129,7 @@ def translate_files(
     inputs = expand_paths(request.given)
     options = request.options
     tags = parse_summary(request.summary) if options.samples > 1 else []
-    request.out.mkdir(parents=True, exist_ok=True)
+    _make_results_folder(request.out)
     outs = prepare_outputs(
         request.given, inputs, request.out, tags, request.ending, model=request.model.file
     )

@@ -8,6 +8,7 @@ from helpers import gray_noise, make_model
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.large_images import FileTranslation
 from napari_pix2pix.widgets.common.known_models import models
 
@@ -104,3 +105,19 @@ def test_what_is_missing_is_said(dock, model, tmp_path):
     dock.files.input.path = None
     dock.files.apply.click()
     assert dock.files.error.text().startswith("Choose the files to translate")
+
+
+def test_results_have_no_place_in_an_image(dock, qtbot, model, folder, tmp_path):
+    dock.set_model(models().remember(model, "inverter"))
+    image = write_image(tmp_path / "image.zarr", gray_noise(40, 48), "YX")
+    (tmp_path / "file").touch()
+    for place, words in (
+        (image / "results", "lies in, an OME-Zarr"),
+        (tmp_path / "file/a", "Can't"),
+    ):
+        with qtbot.waitSignal(dock.files.ended, timeout=30_000) as ended:
+            dock.apply_to_files(folder, place)
+        text, is_error = ended.args
+        assert is_error
+        assert words in text
+    assert not (image / "results").exists()
