@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,8 @@ from napari_pix2pix.widgets.common.forms import NumberBox
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, is_image, is_mask, unwrapped
 from napari_pix2pix.widgets.common.runner import Runner
-from napari_pix2pix.widgets.common.settings import in_time_units
+from napari_pix2pix.widgets.common.settings import in_time_units, read_settings
+from napari_pix2pix.widgets.runs.keeping import keep_model
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -68,10 +70,19 @@ class CorrectionRequest:
     device: str
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A model that has learned from a correction."""
+
+    translator: Translator
+    name: str
+    run: Path | None  # where it is kept; None where that can't be written
+
+
 def learn(
-    control: Control, request: CorrectionRequest
-) -> Generator[Event, None, Translator | None]:
-    """Fine-tune a model on a corrected result, in a thread; returns the new model."""
+    control: Control, request: CorrectionRequest, folder: Path
+) -> Generator[Event, None, Learned | None]:
+    """Fine-tune a model on a corrected result, in a thread, and keep it in the folder of runs."""
     from napari_pix2pix._train import training_events
     from napari_pix2pix.corrections import correction_fields, correction_pairs
 
@@ -90,9 +101,11 @@ def learn(
     config = TrainConfig(steps=request.steps, device=request.device, **fields)
     model = request.model.with_its_weights(load_known(request.model))
     try:
-        return (yield from training_events(pairs, config, start=model, control=control))
+        translator = yield from training_events(pairs, config, start=model, control=control)
     except StoppedError:
         return None
+    name = request.model.name.removesuffix(_SUFFIX) + _SUFFIX
+    return Learned(translator, name, keep_model(translator, folder, name))
 
 
 class CorrectionsForm(QWidget):
@@ -195,7 +208,8 @@ class CorrectionsForm(QWidget):
         self.error.set_text("")
         self.status.set_text("")
         self.progress.begin("Preparing")
-        self.runner.start(partial(learn, request=request))
+        folder = read_settings().autosave_folder
+        self.runner.start(partial(learn, request=request, folder=folder))
         self._show_state()
 
     def close_work(self) -> None:
@@ -246,17 +260,17 @@ class CorrectionsForm(QWidget):
             left = f"step {event.step}, {in_time_units(event.seconds_left)} left"
             self.progress.show_part(event.progress, left)
 
-    def _on_finished(self, translator: Translator | None) -> None:
+    def _on_finished(self, learned: Learned | None) -> None:
         made = self._request
         assert made is not None
         self.progress.finish()
         self._show_state()
-        if translator is None:
+        if learned is None:
             self._end("Stopped before the first step: nothing was learned.")
             return
-        name = made.model.name.removesuffix(_SUFFIX) + _SUFFIX
-        entry = models().remember(translator, name)
-        self._end(f"{name} has learned from the correction, and is applied. Save it to keep it.")
+        entry = models().remember(learned.translator, learned.name, run=learned.run)
+        kept = "Save it to keep it." if learned.run is None else "It is kept under Runs."
+        self._end(f"{learned.name} has learned from the correction, and is applied. {kept}")
         self.learned.emit(entry, made.sources)
 
     def _on_failed(self, sentence: str) -> None:

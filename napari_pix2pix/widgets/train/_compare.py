@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,12 +38,13 @@ from napari_pix2pix.widgets.common.elements import (
 )
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.runs.keeping import keep_model
 from napari_pix2pix.widgets.train._file_choice import OpenSets
 
 if TYPE_CHECKING:
     from napari_pix2pix.evaluation.compare import (
         Comparison,
-        RecipeDone,
         RecipeEvent,
         RecipeResult,
     )
@@ -111,7 +113,14 @@ class CompareDialog(QDialog):
         self.error.set_text("")
         self.status.set_text("Reading the pairs ...")
         self.runner.start(
-            partial(_compare, open_sets=self._open, recipes=recipes, fields=self._fields)
+            partial(
+                _compare,
+                open_sets=self._open,
+                recipes=recipes,
+                fields=self._fields,
+                name=self._name,
+                folder=read_settings().autosave_folder,
+            )
         )
         self._show_state()
 
@@ -125,12 +134,10 @@ class CompareDialog(QDialog):
         except Pix2PixError as error:
             self.error.set_text(str(error))
 
-    def _on_event(self, event: RecipeEvent | RecipeDone) -> None:
-        from napari_pix2pix.evaluation.compare import RecipeDone
-
-        if isinstance(event, RecipeDone):
+    def _on_event(self, event: RecipeEvent | _Kept) -> None:
+        if isinstance(event, _Kept):
             self._results.append(event.result)
-            models().remember(event.result.translator, f"{self._name} {event.result.name}")
+            models().remember(event.result.translator, event.name, run=event.run)
             self._show_results()
         else:
             self.bar.setValue(round(event.progress * _PARTS))
@@ -140,7 +147,7 @@ class CompareDialog(QDialog):
         self.comparison = comparison
         self.bar.setValue(_PARTS)
         self.status.set_text(
-            f"{comparison.best.name} has the best score. The models are in the lists of the docks."
+            f"{comparison.best.name} has the best score. The models are kept under Runs."
         )
 
     def _on_failed(self, sentence: str) -> None:
@@ -244,20 +251,39 @@ class CompareDialog(QDialog):
         self.resize(900, 640)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A recipe that has ended, and what is kept of it."""
+
+    result: RecipeResult
+    name: str  # of its model
+    run: Path | None  # where it is kept; None where that can't be written
+
+
 def _compare(
     control: Control,
     open_sets: OpenSets,
     recipes: Mapping[str, Mapping[str, Any]],
     fields: Mapping[str, Any],
-) -> Generator[RecipeEvent | RecipeDone, None, Comparison]:
-    """Open the pairs and train the recipes, in a thread."""
-    from napari_pix2pix.evaluation.compare import comparison_events
+    name: str,
+    folder: Path,
+) -> Generator[RecipeEvent | _Kept, None, Comparison]:
+    """Open the pairs, train the recipes and keep their models, in a thread."""
+    from napari_pix2pix.evaluation.compare import RecipeDone, comparison_events
 
     with stop_when(lambda: control.stopped):
         sets = open_sets().copied()
     held_out: Sequence[Any] | None = sets.held_out or None
-    return (
-        yield from comparison_events(
-            sets.train, recipes, fields, held_out=held_out, control=control
-        )
-    )
+    events = comparison_events(sets.train, recipes, fields, held_out=held_out, control=control)
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as stop:
+            comparison: Comparison = stop.value
+            return comparison
+        if isinstance(event, RecipeDone):
+            result = event.result
+            own = f"{name} {result.name}"
+            yield _Kept(result, own, keep_model(result.translator, folder, own))
+        else:
+            yield event

@@ -4,6 +4,8 @@ from helpers import apply_without_error, choose, gray_noise, make_model, noise
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.runs.records import kept_runs
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,8 @@ def test_painted_labels_are_learnt_from_and_applied(dock, viewer, qtbot, labelle
     learn(dock, qtbot)
     assert dock.model.name == "nuclei corrected"
     assert dock.model.translator is not labeller
+    assert [run.name for run in kept_runs(read_settings().autosave_folder)] == ["nuclei corrected"]
+    assert "kept under Runs" in dock.corrections.status.text()
     names = [layer.name for layer in viewer.layers]
     assert names.count("cells [nuclei]") == names.count("cells [nuclei corrected]") == 1
     np.testing.assert_array_equal(result.data, edited)  # what the user has painted stays

@@ -3,6 +3,8 @@ from helpers import TINY, noise
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.runs.records import kept_runs
 from napari_pix2pix.widgets.train._compare import CompareDialog
 from napari_pix2pix.widgets.train._file_choice import TrainingSets
 from napari_pix2pix.widgets.train._form import TrainForm
@@ -32,6 +34,9 @@ def test_ticked_recipes_fill_table_and_lists(dialog, qtbot):
     rows = [dialog.table.verticalHeaderItem(row).text() for row in range(dialog.table.rowCount())]
     assert rows == ["L1", "L1+cGAN", "baseline"]
     assert [entry.name for entry in models().known()] == ["a → b L1+cGAN", "a → b L1"]
+    kept = kept_runs(read_settings().autosave_folder)
+    assert {run.name for run in kept} == {"a → b L1+cGAN", "a → b L1"}
+    assert all(run.record.state == "ended" and run.path.exists() for run in kept)
     assert dialog.comparison.best.name in dialog.status.text()
     bold = [dialog.table.item(row, 0).font().bold() for row in range(3)]
     assert sum(bold) == 1
