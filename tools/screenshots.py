@@ -19,7 +19,9 @@ from qtpy.QtCore import QSettings, Qt
 from qtpy.QtTest import QTest
 from tifffile import imread
 
+from napari_pix2pix.widgets.common.elements import Section
 from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.runs.gallery import show_gallery
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = 1366, 768  # a small laptop's screen
@@ -113,6 +115,28 @@ def train(data: Path, theme: str, minutes: float) -> None:
     QTest.qWait(600)
     dock.view.body.verticalScrollBar().setValue(groups.y() - 60)
     picture(viewer, f"train-advanced-{theme}")
+    gallery = show_gallery(viewer, dock)
+    gallery.resize(720, 420)
+    QTest.qWait(600)
+    gallery.grab().save(str(IMAGES / f"runs-{theme}.png"))
+    gallery.close()
+    viewer.close()
+
+
+def choose_files(data: Path, theme: str) -> None:
+    """Take the Train dock with folders, and the Apply dock with its part for files."""
+    folder = data / "nuclei_fluorescence" / "train"
+    viewer = open_viewer(theme)
+    dock = open_dock(viewer, "Train")
+    dock.set_folders(folder / "source", folder / "target")
+    wait(dock.view.status.train.isEnabled)
+    picture(viewer, f"train-folders-{theme}")
+    viewer.window.remove_dock_widget(dock)
+    apply = open_dock(viewer, "Apply")
+    for section in apply.findChildren(Section):
+        if section.toggleButton().text() == "Files and folders":
+            QTest.mouseClick(section.toggleButton(), Qt.MouseButton.LeftButton)
+    picture(viewer, f"apply-files-{theme}")
     viewer.close()
 
 
@@ -144,6 +168,12 @@ def use(data: Path, theme: str, model: Path) -> None:
     viewer.reset_view()
     picture(viewer, f"apply-{theme}")
     viewer.canvas.grid.enabled = False
+    viewer.reset_view()
+    compare = apply.compare()
+    compare.swipe("source", "prediction")
+    picture(viewer, f"compare-{theme}")
+    compare.stop()
+    viewer.window.remove_dock_widget(compare)
     viewer.window.remove_dock_widget(apply)
     evaluate = open_dock(viewer, "Evaluate")
     evaluate.set_prediction(result, truth, source=source)
@@ -159,12 +189,15 @@ def main() -> None:
     """Take all pictures, in both themes."""
     data = Path(sys.argv[1])
     minutes = float(sys.argv[2]) if len(sys.argv) > 2 else 2
-    wanted = sys.argv[3:] or ("train", "use")
+    wanted = sys.argv[3:] or ("train", "files", "use")
     with tempfile.TemporaryDirectory() as folder:
         if "train" in wanted:
             for theme in THEMES:
                 forget(folder)
                 train(data, theme, minutes)
+        if "files" in wanted:
+            forget(folder)
+            choose_files(data, "dark")
         if "use" in wanted:
             model = Path(folder) / "phase to DAPI.safetensors"
             learn(data, minutes, model)

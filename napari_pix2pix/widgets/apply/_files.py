@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QLineEdit, QWidget
@@ -213,7 +214,9 @@ class FilesForm(QWidget):
         model: Callable[[], tuple[ModelEntry | None, PredictOptions]],
     ) -> None:
         super().__init__()
-        self._viewer, self._model = viewer, model
+        # Not the method itself: it holds the dock, and PySide6 crashes where such a ring of widgets
+        # is collected.
+        self._viewer, self._model = viewer, WeakMethod(model)
         self._progress = FilesProgress()
         self.summary: FilesSummary | None = None  # of the last run
         self.input = PathField(
@@ -289,7 +292,9 @@ class FilesForm(QWidget):
     def _request(self) -> FilesRequest:
         if self.running:
             raise InputError("Files are being translated: wait for the end, or cancel it.")
-        model, options = self._model()
+        ask_for_model = self._model()
+        assert ask_for_model is not None  # the dock is there as long as its parts
+        model, options = ask_for_model()
         if model is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
         if not model.is_unread and not model.read_info().channels:
