@@ -13,8 +13,9 @@ from skimage.color import label2rgb
 from napari_pix2pix import evaluate, train
 from napari_pix2pix.napari_layers.samples import stain_nuclei
 
-stain, nuclei, unseen, truth = (layer[0] for layer in stain_nuclei())
-translator = train(stain, nuclei, steps=300)
+layers = {meta["name"]: data for data, meta, _ in stain_nuclei()}
+unseen, truth = layers["stain unseen"], layers["labels unseen"]
+translator = train(layers["stain train"], layers["labels train"], steps=300)
 print(translator.info.notes)
 
 # %%

@@ -58,15 +58,16 @@ class Activity:
 
     def show(self, fraction: float, text: str) -> None:
         """Show that a fraction of the work, from 0 to 1, is done."""
-        if self._bar is None:
+        bar = self._bar  # napari handles events below, which may end it
+        if bar is None:
             return
         done = round(fraction * _STEPS)
         try:
             if text != self._text:
-                self._bar.set_description(text)
+                bar.set_description(text)
                 self._text = text
-            if done != self._bar.n:
-                self._bar.update(done - self._bar.n)
+            if done != bar.n:
+                bar.update(done - bar.n)
         except RuntimeError:
             self._bar = None
 
