@@ -140,6 +140,20 @@ def as_if_trained(network: N) -> N:
     return network
 
 
+def let_all_levels_count(network: nn.Module) -> None:
+    """Give a network weights with which what comes out depends on all of its levels."""
+    import torch
+
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if tensor.ndim >= 4:  # a convolution's, of images or of volumes
+                scale = (2 / tensor[0].numel()) ** 0.5
+                tensor.copy_(torch.randn(tensor.shape, generator=rng) * scale)
+            elif "running" in name:
+                tensor.copy_(0.5 + torch.rand(tensor.shape, generator=rng))
+
+
 def run_python(code: str, *arguments) -> list[str]:
     """Run code in a fresh Python; return the words that it prints."""
     command = [sys.executable, "-c", code, *map(str, arguments)]

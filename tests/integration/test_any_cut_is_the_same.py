@@ -4,8 +4,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-import torch
-from helpers import noise
+from helpers import let_all_levels_count, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,14 +22,7 @@ def model(request):
     """A preset's network at its full depth, with weights that let all of its levels count."""
     stack = noise(3, 256, 256, seed=(3, 256, 256))
     made = train(stack, 1 - stack, preset=request.param, z_context=1, device="cpu", **SLIM)
-    rng = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, tensor in made.generator.state_dict().items():
-            if tensor.ndim == 4:
-                scale = (2 / tensor[0].numel()) ** 0.5
-                tensor.copy_(torch.randn(tensor.shape, generator=rng) * scale)
-            elif "running" in name:
-                tensor.copy_(0.5 + torch.rand(tensor.shape, generator=rng))
+    let_all_levels_count(made.generator)
     return made
 
 

@@ -21,7 +21,7 @@ from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import Job, Speed, tile_side, try_speed
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.runner import LatestOnly
-from napari_pix2pix.widgets.common.settings import in_time_units
+from napari_pix2pix.widgets.common.settings import in_bytes, in_time_units
 
 if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
@@ -152,17 +152,6 @@ def _as_computed(card: ModelInfo, image: LazyImage, options: PredictOptions) -> 
 def _pixels(image: LazyImage) -> int:
     """Count the pixels of a frame, or of all planes of a volume."""
     return image.depth * image.height * image.width
-
-
-def in_bytes(count: float) -> str:
-    """Return a size in memory as text.
-
-    >>> in_bytes(3_400_000), in_bytes(2.5e9)
-    ('3.4 MB', '2.5 GB')
-    """
-    if count >= 1e9:
-        return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.1f} MB" if count < 1e7 else f"{count / 1e6:.0f} MB"
 
 
 def _bytes_per_pixel(codec: Codec, samples: int) -> int:

@@ -31,6 +31,7 @@ from napari_pix2pix.widgets.common.elements import (
     pixmap,
     push_button,
     row_of,
+    runs_button,
 )
 from napari_pix2pix.widgets.common.known_models import MODEL_FILES, ModelEntry, models
 from napari_pix2pix.widgets.common.runner import Runner
@@ -94,9 +95,7 @@ class ModelPicker(QWidget):
         )
         self.button = push_button("Open…", "Use the model of another file")
         self.folder = push_button("Folder…", "Offer all models in a folder")
-        self.runs = push_button(
-            "Runs…", "Compare, use, name and delete the models of all trainings"
-        )
+        self.runs = runs_button()
         self.runs.hide()  # a dock that can open the gallery shows it
         self.weights = WeightsChoice()
         self.description = Sentence()

@@ -292,6 +292,11 @@ def lay_out_column(parent: QWidget, *parts: QWidget | QLayout, spacing: int = -1
     return column
 
 
+def runs_button() -> QPushButton:
+    """Return the button that opens the gallery of runs."""
+    return push_button("Runs…", "Compare, use, name and delete the models of all trainings")
+
+
 def row_of(*widgets: QWidget) -> QHBoxLayout:
     """Return a layout of widgets beside each other."""
     row = QHBoxLayout()

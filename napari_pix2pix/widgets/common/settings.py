@@ -102,6 +102,19 @@ def in_time_units(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def in_bytes(count: float) -> str:
+    """Return a size, in memory or on a disk, as text.
+
+    >>> in_bytes(340_000), in_bytes(3_400_000), in_bytes(13_259_968)
+    ('0.3 MB', '3.4 MB', '13 MB')
+    >>> in_bytes(2.5e9), in_bytes(4_210_000_000)
+    ('2.5 GB', '4.2 GB')
+    """
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.1f} MB" if count < 1e7 else f"{count / 1e6:.0f} MB"
+
+
 def _pace_key(config: TrainConfig) -> str:
     values = repr([getattr(config, name) for name in _PACE_FIELDS])
     return f"pace/{hashlib.sha256(values.encode()).hexdigest()[:16]}"

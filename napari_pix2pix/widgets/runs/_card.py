@@ -25,7 +25,8 @@ from napari_pix2pix.widgets.common.elements import (
     push_button,
     row_of,
 )
-from napari_pix2pix.widgets.runs.records import KeptRun, size_in_words
+from napari_pix2pix.widgets.common.settings import in_bytes
+from napari_pix2pix.widgets.runs.records import KeptRun
 
 _WIDTH, _HEIGHT = 288, 96  # pixels, the most of the three pictures
 _MOST_SCORES = 3
@@ -173,7 +174,7 @@ def _facts(run: KeptRun, info: ModelInfo | None) -> str:
         facts.append(plural(info.steps, "step"))
     if run.is_interrupted:
         facts.append("interrupted: usable as it is")
-    facts.append(f"{size_in_words(run.size)} on the disk")
+    facts.append(f"{in_bytes(run.size)} on the disk")
     saved = run.record.saved
     facts.append("not saved elsewhere" if saved is None else f"saved as {saved.name}")
     return ", ".join(facts)

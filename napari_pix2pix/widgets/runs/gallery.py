@@ -16,9 +16,9 @@ from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.elements import Scroll, Sentence
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.saving import ModelSaver, Written, remember_saved
-from napari_pix2pix.widgets.common.settings import read_settings
+from napari_pix2pix.widgets.common.settings import in_bytes, read_settings
 from napari_pix2pix.widgets.runs._card import RunCard
-from napari_pix2pix.widgets.runs.records import KeptRun, kept_runs, size_in_words
+from napari_pix2pix.widgets.runs.records import KeptRun, kept_runs
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -171,7 +171,7 @@ def delete_if_agreed(window: QWidget, run: KeptRun) -> None:
         if saved is None or not saved.exists()
         else f"Its copy in {saved} stays."
     )
-    question = f"Delete {run.name} of {run.record.began} ({size_in_words(run.size)})? {where}"
+    question = f"Delete {run.name} of {run.record.began} ({in_bytes(run.size)})? {where}"
     answer = QMessageBox.question(window, "Runs", question)
     if answer == QMessageBox.StandardButton.Yes:
         models().delete(run)
@@ -192,5 +192,5 @@ def _total(runs: list[KeptRun]) -> str:
     folder = read_settings().autosave_folder
     if not runs:
         return f"There are no runs yet. Each training is kept here, in {folder}."
-    size = size_in_words(sum(run.size for run in runs))
+    size = in_bytes(sum(run.size for run in runs))
     return f"{plural(len(runs), 'run')}, {size} in {folder}. Each stays until you delete it."

@@ -20,10 +20,9 @@ def keep_model(translator: Translator, folder: Path, name: str) -> Path | None:
     """
     run = KeptRun.new(folder, name=name, rows=[], fields={})
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        translator.save(run.path)
+        run.write(translator)
         run.mark("ended")
-    except (FileError, OSError):
+    except FileError:
         with suppress(OSError):
             run.path.unlink()
         return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +21,9 @@ from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.training.model_info import ModelInfo, read_model_info
 from napari_pix2pix.widgets.runs.file_choice import FileChoice
+
+if TYPE_CHECKING:
+    from napari_pix2pix.translator import Translator
 
 RunState = Literal["running", "closed", "ended"]
 
@@ -90,6 +93,15 @@ class KeptRun:
             name=name,
         )
         return cls(folder / f"{now:%Y-%m-%d_%H%M%S_%f}.safetensors", record)
+
+    def write(self, translator: Translator) -> None:
+        """Write a finished model over the last checkpoint; raises `FileError` if that fails."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            folder = self.path.parent
+            raise FileError(f"Can't make the folder {folder} ({error.strerror}).") from error
+        translator.save(self.path)
 
     def begun(self) -> KeptRun:
         """Record that this process trains it; raises `FileError` where that can't be written."""
@@ -223,18 +235,6 @@ def _facts(run: KeptRun) -> str:
         return facts
     name, score = primary_metric(info.scores.prediction)
     return f"{facts}, {name} {score:.3f} (baseline {primary_metric(info.scores.baseline)[1]:.3f})"
-
-
-def size_in_words(size: int) -> str:
-    """Return a size in units that people use.
-
-    >>> size_in_words(340_000), size_in_words(13_259_968), size_in_words(4_210_000_000)
-    ('0.3 MB', '13 MB', '4.2 GB')
-    """
-    megabytes = size / 1e6
-    if megabytes >= 1000:
-        return f"{megabytes / 1000:.1f} GB"
-    return f"{megabytes:.0f} MB" if megabytes >= 10 else f"{megabytes:.1f} MB"
 
 
 def _read(path: Path) -> RunRecord | None:

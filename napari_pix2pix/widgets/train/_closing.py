@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from napari_pix2pix.errors import plural
 from napari_pix2pix.widgets.common.closing import WindowGuard, ask_what_to_keep
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
-from napari_pix2pix.widgets.runs.records import KeptRun, find_run, size_in_words
+from napari_pix2pix.widgets.common.settings import in_bytes
+from napari_pix2pix.widgets.runs.records import KeptRun, find_run
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -110,7 +111,7 @@ def _question(running: list[Training], unsaved: list[ModelEntry]) -> str:
     runs = [find_run(model.run) for model in unsaved if model.run is not None]
     kept = [run for run in (*runs, *(training.kept for training in running)) if run is not None]
     size = sum(run.size for run in kept)
-    on_disk = f" That takes {size_in_words(size)} on the disk." if size else ""
+    on_disk = f" That takes {in_bytes(size)} on the disk." if size else ""
     resumed = " A training that was stopped can be resumed." if running else ""
     in_memory = [model for model in unsaved if model.run is None]
     lost = (

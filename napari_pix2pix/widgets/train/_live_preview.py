@@ -307,7 +307,7 @@ class LivePreview(QWidget):
         shown = self._pairs[event.pair]
         frame = np.unravel_index(event.frame, shown.frame_shape)
         offset = [*(int(n) for n in frame), event.top, event.left]
-        place = _moved(shown.source.field_transform, offset)
+        place = shown.source.field_transform.moved(offset)
         return output_layer(
             self._channels.first(event.pair, self._assemble(event), shown.layout),
             replace(shown.source, transform=place, channel_axis=None, rgb=False),
@@ -357,10 +357,3 @@ def _look_of_file(pair: Pair) -> Snapshot:
         axis_labels=tuple(f"axis {axis - ndim}" for axis in range(ndim)),
     )
     return Snapshot(None, pair.name, place)
-
-
-def _moved(place: LayerTransform, offset: Sequence[int]) -> LayerTransform:
-    """Return the transform of a part that begins ``offset`` pixels into a layer at ``place``."""
-    inner = np.array(place.rotate) @ np.array(place.shear) @ np.diag(place.scale)
-    moved = np.array(place.translate) + inner @ np.array(offset, float)
-    return replace(place, translate=tuple(map(float, moved)))

@@ -97,7 +97,7 @@ def training_work(
     preview: PreviewWish | None = None,
 ) -> Work:
     """Return the work of a training; its result is None if stopped while pairs were being read."""
-    config, checkpoint, closes, path = run.config, run.checkpoint, run.closes, run.kept.path
+    config, checkpoint, closes, kept = run.config, run.checkpoint, run.closes, run.kept
 
     def work(control: Control) -> Generator[Event, None, Translator | None]:
         # Imports torch, which the GUI thread must not wait for.
@@ -127,8 +127,10 @@ def training_work(
             traceback.clear_frames(error.__traceback__)  # they hold the tensors
             raise
         if translator is not None and translator.info.steps:
-            problem = _keep(translator, path)
-            if problem:
+            try:
+                kept.write(translator)
+            except FileError as error:
+                problem = f"{error} The model is in memory alone: save it before you close napari."
                 yield Health(translator.info.steps, problem)
         return translator
 
@@ -149,19 +151,6 @@ def _until_closed(
         if isinstance(event, Done) and closes is not None and closes.is_set():
             events.close()
             return None
-
-
-def _keep(translator: Translator, path: Path) -> str:
-    """Write a finished model over its last checkpoint; return why that failed, or nothing."""
-    try:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileError(f"Can't make the folder {path.parent} ({error.strerror}).") from error
-        translator.save(path)
-    except FileError as error:
-        return f"{error} The model is in memory alone: save it before you close napari."
-    return ""
 
 
 def release_memory() -> None:

@@ -26,8 +26,8 @@ from napari_pix2pix.widgets.common.elements import (
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.plots import ScoreTable
 from napari_pix2pix.widgets.common.saving import ModelSaver, Written, remember_saved
-from napari_pix2pix.widgets.common.settings import in_time_units
-from napari_pix2pix.widgets.runs.records import find_run, size_in_words
+from napari_pix2pix.widgets.common.settings import in_bytes, in_time_units
+from napari_pix2pix.widgets.runs.records import find_run
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -295,5 +295,5 @@ def _where_kept(model: ModelEntry) -> str:
     run = None if model.run is None else find_run(model.run)
     if run is None:
         return "It is in memory alone: save it before you close napari."
-    size = size_in_words(run.size)
+    size = in_bytes(run.size)
     return f"It is kept under Runs ({size} on the disk) until you delete it there."

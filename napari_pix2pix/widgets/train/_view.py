@@ -25,6 +25,7 @@ from napari_pix2pix.widgets.common.elements import (
     lay_out_column,
     push_button,
     row_of,
+    runs_button,
 )
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.runs.gallery import delete_if_agreed, show_gallery
@@ -105,9 +106,7 @@ class TrainView:
         grows = QSizePolicy.Policy.Expanding
         self.panel.setSizePolicy(grows, grows)
         self._viewer = viewer
-        self.runs = push_button(
-            "Runs…", "Compare, use, name and delete the models of all trainings"
-        )
+        self.runs = runs_button()
         self.welcome = Welcome(viewer)
         self.trial = TryIt(viewer)
         self.offer = ResumeOffer()
