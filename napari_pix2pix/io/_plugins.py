@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import io
 import os
 import re
 import shutil
 import tempfile
+import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
@@ -117,11 +119,24 @@ def _read_alone(path: Path) -> list[Any]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _close_what_it_opened(error: BaseException) -> None:
+    """Close the files that a reader left open when it failed: Windows removes no open file."""
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__context__
+    gc.collect()
+
+
 def _read(path: Path) -> list[Any]:
     from npe2 import io_utils
 
     _plugin_manager()
-    return list(io_utils.read([str(path)], stack=False))
+    try:
+        return list(io_utils.read([str(path)], stack=False))
+    except Exception as error:
+        _close_what_it_opened(error)
+        raise
 
 
 def _plugin_manager() -> Any:

@@ -1,3 +1,6 @@
+import gc
+import io
+
 import numpy as np
 import pytest
 import tifffile
@@ -201,3 +204,13 @@ def test_script_is_refused_and_not_run(tmp_path):
 
 def test_public_names():
     assert reading.__all__ == ["ImageFile", "lazy_image_of_file", "read_image", "read_record"]
+
+
+def test_a_plugin_that_fails_leaves_no_file_open(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 9), np.uint8))
+    damaged = b"IIXX" + (tmp_path / "a.tif").read_bytes()[4:]
+    (tmp_path / "a.tif").write_bytes(damaged)
+    with pytest.raises(FileError, match="can't be read as an image"):
+        read_image(tmp_path / "a.tif")
+    files = [file for file in gc.get_objects() if isinstance(file, io.FileIO)]
+    assert not [file for file in files if not file.closed and str(file.name).endswith("a.tif")]
