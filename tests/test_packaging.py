@@ -207,3 +207,8 @@ def test_links_of_the_description_lead_to_the_repository(built):
     for target in targets:  # what leads to the repository is there
         place = re.fullmatch(r"https://\S+?/napari-pix2pix/(?:blob/)?main/(\S+)", target)
         assert place is None or (ROOT / place[1]).exists(), target
+
+
+def test_the_version_has_release_notes():
+    """The release workflow puts them on the release's page."""
+    assert (ROOT / f"docs/release-notes/{napari_pix2pix.__version__}.md").is_file()
