@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import io
 import os
 import re
 import shutil
 import tempfile
-import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
@@ -26,6 +24,12 @@ _DICOM_FRAMES = re.compile(rb"\x28\0\x08\0(?:IS..|..\0\0)\s*(\d+)", re.DOTALL)
 _DICOM_WHITE_IS_0 = re.compile(rb"\x28\0\x04\0(?:CS..|..\0\0)MONOCHROME1", re.DOTALL)
 # Plugins that read no images of their own: napari's claims tables and films, too, ours models.
 _NO_IMAGES = "napari", "napari-pix2pix"
+# Files called so come here only where they are damaged. napari's own reader would fail on them,
+# and leave them open: Windows removes no open file.
+_READ_WITHOUT_PLUGINS = {
+    *(".tif", ".tiff", ".lsm", ".stk", ".svs"),
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"),
+}
 
 
 def has_plugin(path: Path) -> bool:
@@ -41,6 +45,11 @@ def read_with_plugins(path: Path) -> ImageFile:
     # napari's own reader would run the script.
     if path.suffix.lower() == ".py":
         raise FileError(f"{path} is a Python script, not an image: name an image.")
+    if path.suffix.lower() in _READ_WITHOUT_PLUGINS and not has_plugin(path):
+        raise FileError(
+            f"{path} can't be read as an image: it does not begin like a {path.suffix} file. It "
+            "may be damaged or cut short."
+        )
     # Our users can't act on warnings of plugins, nor a program on what these print.
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -119,24 +128,11 @@ def _read_alone(path: Path) -> list[Any]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _close_what_it_opened(error: BaseException) -> None:
-    """Close the files that a reader left open when it failed: Windows removes no open file."""
-    cause: BaseException | None = error
-    while cause is not None:
-        traceback.clear_frames(cause.__traceback__)
-        cause = cause.__context__
-    gc.collect()
-
-
 def _read(path: Path) -> list[Any]:
     from npe2 import io_utils
 
     _plugin_manager()
-    try:
-        return list(io_utils.read([str(path)], stack=False))
-    except Exception as error:
-        _close_what_it_opened(error)
-        raise
+    return list(io_utils.read([str(path)], stack=False))
 
 
 def _plugin_manager() -> Any:

@@ -206,11 +206,12 @@ def test_public_names():
     assert reading.__all__ == ["ImageFile", "lazy_image_of_file", "read_image", "read_record"]
 
 
-def test_a_plugin_that_fails_leaves_no_file_open(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 9), np.uint8))
-    damaged = b"IIXX" + (tmp_path / "a.tif").read_bytes()[4:]
-    (tmp_path / "a.tif").write_bytes(damaged)
-    with pytest.raises(FileError, match="can't be read as an image"):
-        read_image(tmp_path / "a.tif")
-    files = [file for file in gc.get_objects() if isinstance(file, io.FileIO)]
-    assert not [file for file in files if not file.closed and str(file.name).endswith("a.tif")]
+@pytest.mark.parametrize("ending", ["tif", "lsm", "png", "gif", "webp"])
+def test_a_damaged_file_is_left_closed(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    tifffile.imwrite(path, np.zeros((8, 9), np.uint8))
+    path.write_bytes(b"IIXX" + path.read_bytes()[4:])
+    with pytest.raises(FileError, match=f"does not begin like a .{ending} file"):
+        read_image(path)
+    files = [file for file in gc.get_objects() if type(file) is io.FileIO]
+    assert not [file for file in files if not file.closed and str(file.name).endswith(path.name)]
