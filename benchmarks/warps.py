@@ -46,6 +46,8 @@ WAYS = {
     "aligned": Way(False),
     "warped": Way(True),
     "warped, shift_tolerance": Way(True, {"shift_tolerance": int(REACH)}),
+    "warped, warp_tolerance": Way(True, {"warp_tolerance": 8}),
+    "aligned, warp_tolerance": Way(False, {"warp_tolerance": 8}),
     "aligned, shift_tolerance": Way(False, {"shift_tolerance": int(REACH)}),
 }
 

@@ -45,6 +45,11 @@ class Box(NamedTuple):
         """How many pixels there are in it."""
         return self.height * self.width
 
+    def holds(self, other: Box) -> bool:
+        """Tell whether another box lies in this one."""
+        rows = self.top <= other.top and other.bottom <= self.bottom
+        return rows and self.left <= other.left and other.right <= self.right
+
     def within(self, other: Box) -> Box:
         """Return this box, counted from another one's corner."""
         top, left = other.top, other.left

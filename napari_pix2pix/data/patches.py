@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.class_codec import leave_out_unknown, unknown_note
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.intensity_changes import IntensityChanges
@@ -95,6 +96,10 @@ class PatchSampler:
         self._content_ends = weights
         self._warned: set[Side] = set()
         self._content = content if weights.size and weights[-1] > 0 else 0.0
+
+    def draw_from(self, pairs: Sequence[OpenPair]) -> None:
+        """Draw from other pairs of the same sizes and conditions from now on."""
+        self._pairs = pairs
 
     def batch(self, step: int, part: int = 0) -> PatchBatch:
         """Draw the batch of a step, whatever was drawn before."""
@@ -303,12 +308,9 @@ def _content(block: SampleBlock, codec: Codec) -> float:
 
 
 def _area_of(block: SampleBlock, areas: Sequence[Area]) -> Area:
-    rows, columns = block.rows, block.columns
+    box = Box(block.rows.start, block.rows.stop, block.columns.start, block.columns.stop)
     for area in areas:
-        box = area.box
-        inside = box.top <= rows.start and rows.stop <= box.bottom
-        inside = inside and box.left <= columns.start and columns.stop <= box.right
-        inside = inside and (area.frames is None or block.frame in area.frames)
+        inside = area.box.holds(box) and (area.frames is None or block.frame in area.frames)
         if inside and area.pair == block.pair:
             return area
     raise InputError("A content block lies outside the training areas; sample it inside them.")

@@ -80,6 +80,10 @@ class BatchFeed:
         if self._pool is not None:
             self._pool.shutdown()
 
+    def draw_again(self) -> None:
+        """Forget the batch that was drawn in advance, since the sampler has changed."""
+        self._ahead = {}
+
     def batch(self, step: int) -> TensorBatch:
         """Return the batch of a step."""
         drawn = self._draw(step)

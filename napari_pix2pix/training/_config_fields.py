@@ -340,6 +340,12 @@ class ConfigFields(BaseModel):
         description="Largest misalignment in pixels, which may differ from patch to patch. The "
         "reconstruction term shifts each target to where it fits best.",
     )
+    warp_tolerance: Annotated[int, Field(ge=0, le=16)] = Field(
+        0,
+        description="Largest misalignment in pixels where it differs smoothly within an image, as "
+        "in stretched tissue. After a quarter of the training each target is registered to what "
+        "the model draws, once. For targets that are images, of at most 32 megapixels together.",
+    )
     class_weights: bool = Field(
         False,
         description="Give rare classes more weight in the reconstruction term: the inverse square "

@@ -193,6 +193,7 @@ def _config_without_source(config: TrainConfig, *, held_out: bool) -> TrainConfi
         "z_context": (0,),
         "source_kind": ("auto", "image"),
         "correct_shift": (False,),
+        "warp_tolerance": (0,),
         "feature_matching": (0,),
     }
     for name, allowed in unused.items():

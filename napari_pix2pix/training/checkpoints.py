@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
 from napari_pix2pix.io.outputs import check_replaceable_model
 from napari_pix2pix.io.paths import check_ending
 from napari_pix2pix.training._unlike_shares import UnlikeShares
+from napari_pix2pix.training._warps import warps_fit, warps_note
 from napari_pix2pix.training.config import CARD_FIELDS, RUN_FIELDS, TrainConfig
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.history import EpochRecord, HeldOutScores, best_record
@@ -163,6 +164,8 @@ def resume_run(state: TrainingState, data: TrainingData, before: Checkpoint) -> 
             "start a new run."
         )
     state.load(before.tensors, before.counters)
+    if not warps_fit(data, state.warps or {}):
+        raise _damaged(before.path, "its displacements are not those of the training targets")
     return replace(data, notes=before.info.notes)
 
 
@@ -183,7 +186,8 @@ def describe_model(
         scores=_held_out_scores(state, data),
         history=tuple(EpochRecord(**record) for record in state.history),
         summary=data.summary,
-        notes=data.notes if unlike is None else (*data.notes, unlike.note),
+        # A run that is resumed has its first half's notes.
+        notes=tuple(dict.fromkeys((*data.notes, *_later_notes(state, unlike)))),
         steps=state.step,
         seconds=state.seconds,
         versions={
@@ -201,6 +205,14 @@ def describe_model(
         source_channels=data.opened[0].source.channel_names,
         unlike=unlike,
     )
+
+
+def _later_notes(state: TrainingState, unlike: UnlikeShares | None) -> Iterator[str]:
+    """Yield notes on what is known only during or after the training."""
+    if state.warps:
+        yield warps_note(state.warps)
+    if unlike is not None:
+        yield unlike.note
 
 
 def _held_out_scores(state: TrainingState, data: TrainingData) -> HeldOutScores | None:

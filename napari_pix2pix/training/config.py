@@ -271,6 +271,8 @@ def _volume_conflict(config: ConfigFields) -> str | None:
             "z_context gives planes their neighbours, and a network of volumes (ndim=3) sees them "
             "anyway: leave one of them out"
         )
+    if config.warp_tolerance:
+        return "warp_tolerance registers images, and no volumes yet: leave it out, or set ndim=2"
     if config.noise_channels and config.noise == "pixel":
         return "3D can't have noise of each pixel yet: set noise='image', or ndim=2"
     if config.plane_levels is None or config.patch_planes is None:

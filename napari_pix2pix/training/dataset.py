@@ -27,6 +27,7 @@ from napari_pix2pix.data.sample import (
 from napari_pix2pix.data.split import Area
 from napari_pix2pix.data.truth import match_truths
 from napari_pix2pix.data.volume_blocks import sample_volumes
+from napari_pix2pix.errors import InputError
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training._holdout import SplitPairs, measure_alignment, split_pairs
 from napari_pix2pix.training._infer_codecs import (
@@ -47,6 +48,8 @@ from napari_pix2pix.training.validation import Validation, fit_baselines, make_v
 
 # Shares of a budget in seconds for reading: for statistics, and for validation.
 _STATISTICS_SHARE, _VALIDATION_SHARE = 0.1, 0.05
+# Pixels of training targets that are registered at most: a minute or two on a CPU.
+_MOST_UNWARPED = 32_000_000
 # With fewer blocks than this read in time, the alignment is not measured.
 _FEW_BLOCKS = 48
 _STATISTICS_BLOCKS = 256
@@ -116,6 +119,7 @@ def prepare(
     stop_if_asked()
 
     inferred = infer_codecs(opened, areas, blocks, config, start)
+    _check_unwarpable(opened, areas, inferred.config)
     config, codecs = inferred.config, (inferred.source_codec, inferred.target_codec)
     fingerprint, intensities = _fingerprint(split, blocks), _measure_intensities(blocks)
     split, truth_notes = _match_given(split, validated, codecs[1], intensities[1])
@@ -189,6 +193,26 @@ def prepare(
         alignment=alignment,
         target_looks_like=inferred.target_looks_like,
     )
+
+
+def _check_unwarpable(
+    opened: Sequence[OpenPair], areas: Sequence[Area], config: TrainConfig
+) -> None:
+    """Raise an `InputError` if the targets can't be registered as `warp_tolerance` asks."""
+    if not config.warp_tolerance:
+        return
+    if config.target_kind != "image":
+        raise InputError(
+            f"warp_tolerance registers targets that are images, and these hold "
+            f"{config.target_kind}: leave it out, or register the pairs before."
+        )
+    pixels = sum(len(area.numbers(opened[area.pair])) * area.box.pixels for area in areas)
+    if pixels > _MOST_UNWARPED:
+        raise InputError(
+            f"warp_tolerance registers every training target, {_MOST_UNWARPED / 1e6:.0f} "
+            f"megapixels at most, and there are {pixels / 1e6:.0f}: give fewer or smaller images, "
+            "or register the pairs before."
+        )
 
 
 def _validation_warning(split: SplitPairs, validation: Validation | None, kind: Kind) -> str:

@@ -23,6 +23,7 @@ from napari_pix2pix.training._batches import BatchFeed, TensorBatch, make_rng, s
 from napari_pix2pix.training._previews import PreviewPlan
 from napari_pix2pix.training._schedule import Clock, Schedule
 from napari_pix2pix.training._step import Pix2PixStep
+from napari_pix2pix.training._warps import find_warps, unwarped
 from napari_pix2pix.training.dataset import TrainingData
 from napari_pix2pix.training.distributed import (
     average_statistics,
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 
     from napari_pix2pix.training.config import TrainConfig
 
+# Progress at which targets are registered: what is drawn lies right by then.
+_UNWARP_AT = 0.25
 # Largest share of the time for checkpoints, and for validations under a budget in seconds.
 _MAX_OVERHEAD = 0.1
 # Largest share of the budget that is kept for the first validation.
@@ -138,11 +141,16 @@ class TrainingLoop:
         device = self.fabric.device
         memory_format, rank = generator_format(device, self.config.ndim), self.fabric.global_rank
         feed = BatchFeed(self.data.sampler, device, memory_format, rank)
+        if self.state.warps is not None:  # of the run that is resumed
+            self.data.sampler.draw_from(unwarped(self.data, self.state.warps))
         with freed_memory_kept(device), feed:
             while not (decision := self._decide()).budget_used:
                 if decision.stopped:
                     reason = "stopped"
                     break
+                if self._unwarp_now(decision.seconds):
+                    self._unwarp()
+                    feed.draw_again()
                 step = self._train(train_step, feed.batch(self.state.step), decision.seconds)
                 if problem := not_finite(step.losses):
                     break
@@ -182,6 +190,17 @@ class TrainingLoop:
         here = used, self.control.stopped, self.clock.seconds()
         *flags, seconds = broadcast_from_rank0(self.fabric, *here)
         return _Decision(bool(flags[0]), bool(flags[1]), seconds)
+
+    def _unwarp_now(self, seconds: float) -> bool:
+        if not self.config.warp_tolerance or self.state.warps is not None:
+            return False
+        return self.schedule.progress(self.state.step, seconds) >= _UNWARP_AT
+
+    def _unwarp(self) -> None:
+        """Register the targets to what the model draws, and draw patches of those."""
+        average_statistics(self.fabric, self.state.networks().values())
+        self.state.warps = find_warps(self.model(), self.data)
+        self.data.sampler.draw_from(unwarped(self.data, self.state.warps))
 
     def _save_now(self) -> bool:
         due = self.save is not None and self.clock.seconds() >= self.next_save

@@ -140,6 +140,8 @@ class TrainingState:
         self.seconds = 0.0  # training time, without pauses
         self.best: Weights | None = None  # applied weights at the best validation
         self.best_score = -float("inf")
+        # Of the training targets, see `find_warps`; None before they are sought.
+        self.warps: Weights | None = None
         self.history: list[dict[str, Any]] = []  # per epoch: step, epoch, mean losses, scores
         self.loss_sums: dict[str, float] = {}
         self.loss_count = 0
@@ -215,6 +217,7 @@ class TrainingState:
     def tensors(self) -> Weights:
         """Return all tensors of a checkpoint: the model's and the optimizers'."""
         tensors = self.model_tensors()
+        tensors |= {f"warps.{name}": tensor for name, tensor in (self.warps or {}).items()}
         for prefix, parameters, optimizer in self._optimizers():
             for name, parameter in parameters.items():
                 for key, value in optimizer.state[parameter].items():
@@ -248,6 +251,8 @@ class TrainingState:
         # Copies: a file that is still mapped can't be replaced on Windows.
         best = {name: tensor.clone() for name, tensor in part_of(tensors, "best").items()}
         self.best = best or None
+        warps = {name: tensor.clone() for name, tensor in part_of(tensors, "warps").items()}
+        self.warps = warps or None
         self.step, self.seconds = counters.step, counters.seconds
         self.best_score = counters.best_score
         self.history = [

@@ -32,7 +32,7 @@ _RECONSTRUCTION = {
     "reconstruction",
     "shift_tolerance",
 }
-_OF_IMAGES = {"foreground_dice", "foreground_weight", "target_normalisation"}
+_OF_IMAGES = {"foreground_dice", "foreground_weight", "target_normalisation", "warp_tolerance"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def irrelevant_fields(values: Mapping[str, Any], facts: PairFacts) -> set[str]:
         "decay_start": values["decay"] != "constant",
         "vertical_flips": bool(values["flips"]),
         "ndim": facts.has_stacks,
+        "warp_tolerance": values["ndim"] == 2,
         "z_context": facts.has_stacks and values["ndim"] == 2,
         "plane_levels": values["ndim"] == 3,
         "patch_planes": values["ndim"] == 3,
