@@ -8,9 +8,9 @@ import numpy as np
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QImage, QPaintEvent, QPixmap
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFrame,
-    QHBoxLayout,
     QLabel,
     QLayout,
     QProgressBar,
@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_pix2pix.napari_layers.keep_responsive import Activity
+from napari_pix2pix.widgets.common._rows import WrappingRow
 
 if TYPE_CHECKING:
     from napari_pix2pix.training.config import AppliedWeights
@@ -36,7 +37,7 @@ RED, AMBER = "#e5534b", "#c98500"  # readable on napari's dark and light themes
 _BY_USER = (QEvent.Type.MouseButtonPress, QEvent.Type.Wheel, QEvent.Type.KeyPress)
 _NO_LIMIT = 2**24 - 1  # Qt's largest height of a widget
 _STEPS = 1000  # of a progress bar
-_SHORT, _ARROW = "minutes", 56  # what the narrowest box shows; pixels of its arrow and margins
+_ARROW = 56  # pixels of a box's arrow and margins
 _FONT_EVENTS = (QEvent.Type.FontChange, QEvent.Type.StyleChange, QEvent.Type.Polish)
 
 
@@ -202,9 +203,10 @@ class ProgressRow(QProgressBar):
 class Choice(QComboBox):
     """Combo box that leaves the wheel to the scroll area, and does not grow with its entries."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, least_text: str = "none") -> None:
         super().__init__(parent)
         self._tip = ""
+        self._least_text = least_text  # what the narrowest box shows
         share_width(self)
         pass_wheel_on(self)
         view = self.view()
@@ -218,7 +220,7 @@ class Choice(QComboBox):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """Leave room for a short word; the text of a narrower box is elided."""
-        width = self.fontMetrics().horizontalAdvance(_SHORT) + _ARROW
+        width = self.fontMetrics().horizontalAdvance(self._least_text) + _ARROW
         return QSize(width, super().minimumSizeHint().height())
 
     def set_tip(self, tip: str) -> None:
@@ -297,9 +299,9 @@ def runs_button() -> QPushButton:
     return push_button("Runs…", "Compare, use, name and delete the models of all trainings")
 
 
-def row_of(*widgets: QWidget) -> QHBoxLayout:
-    """Return a layout of widgets beside each other."""
-    row = QHBoxLayout()
+def row_of(*widgets: QWidget) -> WrappingRow:
+    """Return a layout of widgets beside each other, in several lines where they do not fit."""
+    row = WrappingRow()
     for widget in widgets:
         row.addWidget(widget)
     return row
@@ -321,6 +323,45 @@ def pass_wheel_on(widget: QWidget) -> None:
 def follow_font(model: QWidget, *others: QWidget) -> None:
     """Let widgets have the font of another one: napari's size of the font misses some kinds."""
     model.installEventFilter(_FontToOthers(model, others))
+
+
+def wrap_text(box: QCheckBox) -> None:
+    """Let the text of a check box go on in the next line where the box is too narrow for it."""
+    box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    box.installEventFilter(_WrappedText(box))
+
+
+class _WrappedText(QObject):
+    """Event filter of a check box, which can't wrap its text itself."""
+
+    def __init__(self, box: QCheckBox) -> None:
+        super().__init__(box)
+        self._box, self._words = box, box.text().split()
+        box.setAccessibleName(box.text())
+
+    def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:  # noqa: N802
+        if a1 is not None and a1.type() in (QEvent.Type.Resize, *_FONT_EVENTS):
+            self._wrap()
+        return False
+
+    def _wrap(self) -> None:
+        font = self._box.fontMetrics()
+        # What the box itself takes, and the margins, which a style may draw around it.
+        beside = self._box.sizeHint().width() - max(
+            font.horizontalAdvance(line) for line in self._box.text().split("\n")
+        )
+        longest = max(font.horizontalAdvance(word) for word in self._words)
+        if self._box.minimumWidth() != longest + beside:
+            self._box.setMinimumWidth(longest + beside)
+        lines = [self._words[0]]
+        for word in self._words[1:]:
+            line = f"{lines[-1]} {word}"
+            if font.horizontalAdvance(line) + beside <= self._box.width():
+                lines[-1] = line
+            else:
+                lines.append(word)
+        if (text := "\n".join(lines)) != self._box.text():
+            self._box.setText(text)
 
 
 class _FontToOthers(QObject):

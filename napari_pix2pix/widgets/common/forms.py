@@ -40,7 +40,8 @@ class NumberBox(QDoubleSpinBox):
         self.setKeyboardTracking(False)
         # As wide as the form lets it be, not as the largest number needs.
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(56)
+        # napari's style sheet asks for 70 pixels, so that two of them beside a label are too wide.
+        self.setStyleSheet("min-width: 46px")
         pass_wheel_on(self)
 
     def textFromValue(self, v: float) -> str:  # noqa: N802

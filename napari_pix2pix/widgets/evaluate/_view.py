@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.training.model_info import ModelInfo
-from napari_pix2pix.widgets.common.elements import Choice, Sentence, push_button
+from napari_pix2pix.widgets.common.elements import Choice, Sentence, push_button, wrap_text
 from napari_pix2pix.widgets.common.forms import make_editor
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
 from napari_pix2pix.widgets.common.legend import Legend
@@ -97,6 +97,8 @@ class EvaluateView(ModelView):
         self.kind = make_editor("kind", fields["kind"], choices=_KINDS.items())
         self.difference = make_editor("difference", fields["difference"])
         self.segments = make_editor("segments", fields["segments"])
+        for box in (self.difference, self.segments):
+            wrap_text(box.native)
         self._recall()
         self.image = Choice()
         self.image.setToolTip("The image or frame whose scores are shown")

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QLabel,
+    QSizePolicy,
     QSlider,
     QWidget,
 )
@@ -29,7 +30,12 @@ from napari_pix2pix.napari_layers import (
     to_layer_data,
 )
 from napari_pix2pix.training.events import Preview, PreviewWish, Region
-from napari_pix2pix.widgets.common.elements import lay_out_column, pass_wheel_on, push_button
+from napari_pix2pix.widgets.common.elements import (
+    lay_out_column,
+    pass_wheel_on,
+    push_button,
+    row_of,
+)
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW, LayerChoice, is_shapes, unwrapped
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
 from napari_pix2pix.widgets.train._preview_channels import PreviewChannels
@@ -330,16 +336,15 @@ class LivePreview(QWidget):
 
     def _lay_out(self) -> None:
         self._below = QWidget()
-        row = QHBoxLayout(self._below)
+        look_back = QWidget()
+        row = QHBoxLayout(look_back)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._slider, 1)
         row.addWidget(self._step)
-        for button in (self._go, self._keep, self._remove):
-            button.setMaximumWidth(70)
-            row.addWidget(button)
-        above = QHBoxLayout()
-        above.addWidget(self._wanted)
-        above.addWidget(self._where, 1)
+        look_back.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        below = row_of(look_back, self._go, self._keep, self._remove)
+        lay_out_column(self._below, below)
+        above = row_of(self._wanted, self._where)
         lay_out_column(self, above, self._below, self._weights, spacing=2)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QFrame,
@@ -123,14 +123,14 @@ class PairRow(QFrame):
         self.extra = QWidget()
         second = QGridLayout(self.extra)
         second.setContentsMargins(0, 0, 0, 0)
+        second.setVerticalSpacing(2)
         second.setColumnStretch(1, 1)
-        second.setColumnStretch(3, 1)
-        for column, (text, widget) in enumerate(
+        for line, (text, widget) in enumerate(
             (("Mask", self.mask_choice), ("Condition", self.condition))
         ):
-            second.addWidget(QLabel(text), 0, 2 * column, Qt.AlignmentFlag.AlignRight)
-            second.addWidget(widget, 0, 2 * column + 1)
-        second.addWidget(self.held_out, 1, 1, 1, 3)
+            second.addWidget(QLabel(text), line, 0)
+            second.addWidget(widget, line, 1)
+        second.addWidget(self.held_out, 2, 1)
         self.extra.hide()
         lay_out_column(self, first, self.extra, self.error, spacing=2)
 

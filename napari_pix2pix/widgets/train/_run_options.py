@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QWidget
 
 from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.widgets.common.elements import Choice, Sentence
+from napari_pix2pix.widgets.common.elements import Choice, Sentence, lay_out_column, row_of
 from napari_pix2pix.widgets.common.forms import NumberBox, make_editor
 from napari_pix2pix.widgets.common.known_models import WEIGHT_FILES, ModelEntry, models
 from napari_pix2pix.widgets.common.settings import read_settings
@@ -34,7 +34,7 @@ class RunOptions(QWidget):
         super().__init__()
         self.preset = make_editor("preset", TrainConfig.model_fields["preset"])
         self.budget = NumberBox()
-        self.unit = Choice()
+        self.unit = Choice(least_text="minutes")
         self.unit.addItems(["epochs", "minutes"])
         for widget in (self.budget, self.unit):
             widget.setToolTip(
@@ -203,10 +203,8 @@ class RunOptions(QWidget):
         grid.setColumnStretch(1, 1)
         grid.setColumnMinimumWidth(0, LABELS)
         budget = QWidget()
-        row = QHBoxLayout(budget)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.budget, 1)
-        row.addWidget(self.unit, 1)
+        # They share the width; in a narrow dock one stands below the other.
+        lay_out_column(budget, row_of(self.budget, self.unit))
         rows = {
             "preset": self.preset.native,
             "budget": budget,

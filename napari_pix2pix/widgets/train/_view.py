@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_pix2pix.training.events import (
@@ -178,9 +178,7 @@ class TrainView:
         column = QVBoxLayout(inside)
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(6)
-        above = row_of(self.runs)
-        above.insertStretch(0, 1)
-        column.addLayout(above)
+        column.addWidget(self.runs, 0, Qt.AlignmentFlag.AlignRight)
         top = (self.welcome, self.trial, self.offer)
         parts = (*top, self.form, self.preview, self.curves, self.health, self.outcome)
         for widget in parts:
