@@ -275,7 +275,7 @@ def make_case(
         translator.target_codec,
         translate,
         baseline=baseline,
-        labels=None if labels is None else _open_labels(labels, opened),
+        labels=None if labels is None else open_labels(labels, opened),
         draw=None if sampling is None else draw,
         most_samples=sampling.samples if sampling is not None and sampling.turns > 1 else None,
         unlikeness=None if model.usual is None else unlikeness,
@@ -324,7 +324,7 @@ def describe_model(translator: Translator, name: str = "") -> dict[str, str]:
     return {title: text for title, text in facts.items() if text}
 
 
-def _open_labels(labels: Any, opened: OpenPair) -> OpenPair:
+def open_labels(labels: Any, opened: OpenPair) -> OpenPair:
     """Open true labels, and check that they show the same field as a target."""
     truth = open_pair(Pair(None, labels, name=f"the labels of {opened.name}"))
     truth = replace(truth, target=read_as_labels([truth.target], "labels", known=True)[0][0])
