@@ -183,7 +183,9 @@ def evaluate_pairs(
             "give one for each target."
         )
     z_context, codec = translator.config.z_context, translator.source_codec
-    opened_pairs = [as_model_reads(open_pair(pair, z_context), codec) for pair in pairs]
+    opened_pairs = [
+        as_model_reads(open_pair(pair, z_context), codec, translator.ndim) for pair in pairs
+    ]
     opened_pairs, notes = match_truths_of(translator, opened_pairs)
     baseline = None
     if not translator.info.baselines.maps:

@@ -93,7 +93,7 @@ class EvaluationRequest:
         opened = open_pair(pair, z_context)
         channels = opened.source.channels
         if self.card is not None:
-            opened = as_model_reads(opened, self.card.source_codec)
+            opened = as_model_reads(opened, self.card.source_codec, self.card.config.ndim)
             channels = self.card.target_codec.channels
             if opened.source.channels != self.card.source_codec.channels:
                 raise InputError(

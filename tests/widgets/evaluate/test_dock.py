@@ -155,6 +155,17 @@ def test_what_does_not_fit_is_said(viewer, dock):
     assert not dock.running
 
 
+def test_one_plane_is_refused_where_a_model_sees_more(viewer, dock):
+    stack = noise(4, 48, 48)
+    model = make_model(stack, 1 - stack, z_context=1)
+    plane = viewer.add_image(stack[0], name="p")
+    dock.set_model(models().remember(model, "m"), [plane], plane)
+    assert "the source of p and p has one plane: give the whole stack" in dock.check()
+    shown = viewer.add_image(stack, name="s")
+    dock.set_model(models().remember(model, "m"), [shown], shown)
+    assert dock.check() == ""
+
+
 @pytest.mark.parametrize("error", [RuntimeError("odd"), MemoryError()])
 def test_error_in_the_worker_is_said(viewer, dock, qtbot, monkeypatch, error):
     def fail(*_args, **_how):
