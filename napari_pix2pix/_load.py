@@ -15,7 +15,7 @@ from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.external.models import load_external
-from napari_pix2pix.io.hub import fetch_model, is_hub_name
+from napari_pix2pix.io.hub import HubFile, fetch_model, is_hub_name
 from napari_pix2pix.io.model_file import read_container
 from napari_pix2pix.io.model_header import is_external, is_torch_file
 from napari_pix2pix.io.paths import as_path
@@ -105,10 +105,9 @@ def load(
     True
     """
     if is_hub_name(path):
-        fetched = fetch_model(path)
-        model = load(fetched.path, weights=weights, dropout=dropout, dtype=dtype, halo=halo)
-        model.info = replace(model.info, origin=fetched.origin)
-        return model
+        return load_fetched(
+            fetch_model(path), weights=weights, dropout=dropout, dtype=dtype, halo=halo
+        )
     path = as_path(path)
     if is_external(path):
         if dropout is not None:
@@ -134,6 +133,20 @@ def load(
             f"({reason[:200]}): take another copy, or the version that wrote it."
         ) from error
     return translator if weights is None else translator.with_weights(weights)
+
+
+def load_fetched(
+    fetched: HubFile,
+    *,
+    weights: AppliedWeights | None = None,
+    dropout: bool | None = None,
+    dtype: str | None = None,
+    halo: int | None = None,
+) -> Translator:
+    """Read a model that was fetched from the Hub, as `load` does; its card says its origin."""
+    model = load(fetched.path, weights=weights, dropout=dropout, dtype=dtype, halo=halo)
+    model.info = replace(model.info, origin=fetched.origin)
+    return model
 
 
 def read_foreign_info(path: Path) -> ModelInfo:

@@ -53,13 +53,9 @@ def open_source_image(
     like = Layout() if plain and shape and not has_axis else layout
     opened = as_lazy_image(image, like=like, what="image")
     opened = GrayAsRGB(opened) if gray and opened.channels == 1 else opened
-    if z_context and opened.frames == 1:
-        raise InputError(
-            f"The model also sees {plural(z_context, 'plane')} on each side of each plane "
-            f"(z_context={z_context}), and the image has one plane: give the whole stack, or take "
-            "a model that was trained without z_context."
-        )
-    opened = ImageWithContext(opened, z_context) if z_context else opened
+    if z_context:
+        opened = ImageWithContext(opened, z_context)
+        _check_planes(opened, "the image")
     check_channels(opened, channels, z_context)
     return opened
 
@@ -72,11 +68,28 @@ def open_for_codec(image: Any, codec: Codec, z_context: int, ndim: int = 2) -> L
     return VolumeImage(opened) if ndim == 3 else opened
 
 
-def as_model_reads(opened: OpenPair, codec: Codec) -> OpenPair:
-    """Return a pair with its source as a model reads it: gray as RGB, if the model does so."""
+def as_model_reads(opened: OpenPair, codec: Codec, ndim: int = 2) -> OpenPair:
+    """Return a pair with its source as a model reads it: gray as RGB, if the model does so.
+
+    Raises `InputError` for one plane where the model sees its neighbours too, or volumes (3).
+    """
+    if ndim == 3:
+        VolumeImage(opened.source)  # only checked: volumes are scored plane by plane
+    if isinstance(opened.source, ImageWithContext):
+        _check_planes(opened.source, f"the source of {opened.name}")
     if takes_gray(codec) and opened.source.channels == 1:
         return replace(opened, source=GrayAsRGB(opened.source))
     return replace(opened, source=_as_labels(opened.source, codec))
+
+
+def _check_planes(image: ImageWithContext, name: str) -> None:
+    """Refuse one plane for a model that sees neighbouring planes: there are none to see."""
+    if image.planes == 1:
+        raise InputError(
+            f"The model also sees {plural(image.z_context, 'plane')} on each side of each plane "
+            f"(z_context={image.z_context}), and {name} has one plane: give the whole stack, or "
+            "take a model that was trained without z_context."
+        )
 
 
 def _as_labels(image: LazyImage, codec: Codec) -> LazyImage:

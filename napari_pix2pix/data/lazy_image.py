@@ -162,7 +162,12 @@ class ImageWithContext(ImageView):
             raise InputError(f"z_context is the number of neighbours, 0 or more; got {z_context}.")
         super().__init__(image)
         self.channels = image.channels * (2 * z_context + 1)
-        self._z_context = z_context
+        self.z_context = z_context
+
+    @property
+    def planes(self) -> int:
+        """The number of planes of a stack, of which each has neighbours."""
+        return self.frame_shape[-1] if self.frame_shape else 1
 
     def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Read one window ((2 * z_context + 1) * C, h, w)."""
@@ -175,9 +180,9 @@ class ImageWithContext(ImageView):
         return [self._frame_index(index) for index in self._near(frame)]
 
     def _near(self, frame: int) -> list[int]:
-        depth = self.frame_shape[-1] if self.frame_shape else 1
+        depth = self.planes
         start, z = frame - frame % depth, frame % depth
-        steps = range(-self._z_context, self._z_context + 1)
+        steps = range(-self.z_context, self.z_context + 1)
         return [start + min(max(z + step, 0), depth - 1) for step in steps]
 
 

@@ -183,7 +183,9 @@ def evaluate_pairs(
             "give one for each target."
         )
     z_context, codec = translator.config.z_context, translator.source_codec
-    opened_pairs = [as_model_reads(open_pair(pair, z_context), codec) for pair in pairs]
+    opened_pairs = [
+        as_model_reads(open_pair(pair, z_context), codec, translator.ndim) for pair in pairs
+    ]
     opened_pairs, notes = match_truths_of(translator, opened_pairs)
     baseline = None
     if not translator.info.baselines.maps:
@@ -275,7 +277,7 @@ def make_case(
         translator.target_codec,
         translate,
         baseline=baseline,
-        labels=None if labels is None else _open_labels(labels, opened),
+        labels=None if labels is None else open_labels(labels, opened),
         draw=None if sampling is None else draw,
         most_samples=sampling.samples if sampling is not None and sampling.turns > 1 else None,
         unlikeness=None if model.usual is None else unlikeness,
@@ -324,7 +326,7 @@ def describe_model(translator: Translator, name: str = "") -> dict[str, str]:
     return {title: text for title, text in facts.items() if text}
 
 
-def _open_labels(labels: Any, opened: OpenPair) -> OpenPair:
+def open_labels(labels: Any, opened: OpenPair) -> OpenPair:
     """Open true labels, and check that they show the same field as a target."""
     truth = open_pair(Pair(None, labels, name=f"the labels of {opened.name}"))
     truth = replace(truth, target=read_as_labels([truth.target], "labels", known=True)[0][0])

@@ -132,6 +132,7 @@ def _plain(onnx: OnnxFile, dtype: str | None, halo: int | None) -> ExternalTrans
     sizes, notes = _with_halo(onnx.path, sizes, halo, (), ())
     name = onnx.path.name
     network = OnnxNetwork(onnx.content, given, made, sizes)
+    network.takes_halo = True
     text = f"ONNX network, from {name}"
     info = _info(source, target, text, (ranges, *notes), _config(network))
     return ExternalTranslator(network, info)
@@ -149,6 +150,7 @@ def _package(
     before, after = described.given.steps, (*described.made.steps, *last)
     sizes, notes = _with_halo(onnx.path, described.sizes, halo, before, after)
     network = OnnxNetwork(onnx.content, given, made, sizes, before, after)
+    network.takes_halo = described.sizes.halo is None and not measure_steps(after)
     texts = {"authors": described.authors, "licence": described.licence}
     info = _info(source, target, described.text, notes, _config(network, **texts))
     names = tuple(own_names(tensor) for tensor in (described.given, described.made))

@@ -27,6 +27,7 @@ class ExternalNetwork(nn.Module, ABC):
     in_channels: int
     stride: int  # heights and widths are multiples of it
     halo: int  # pixels around a part that it depends on; 0 if that is not known
+    takes_halo: bool = False  # its file does not say the halo, and one lets it be cut into tiles
     least_size: int
     # Side of the parts that are kept, where windows have one size; 0: it is given whole images;
     # None: as memory allows.

@@ -11,6 +11,7 @@ from napari_pix2pix.io.libraries import needing
 from napari_pix2pix.io.model_header import ENDING
 
 PREFIX = "hf:"
+_FILED = "models--"  # begins the folder of a repository's models among the fetched files
 _NAME = re.compile(
     r"hf:(?P<repository>[\w.-]+/[\w.-]+)(?P<file>(/[\w. -]+)+)?(@(?P<revision>[\w./-]+))?"
 )
@@ -61,6 +62,16 @@ def fetch_model(name: object) -> HubFile:
     commit = str(info.sha)
     where = repository if file == _only(names) else f"{repository}/{file}"
     return HubFile(Path(path), f"{PREFIX}{where}@{commit}")
+
+
+def repository_name(path: Path) -> str:
+    """Return the repository that a fetched file is of, as its library files it; else "".
+
+    >>> repository_name(Path("hub/models--lab--stain/snapshots/0123/model.safetensors"))
+    'lab/stain'
+    """
+    folders = [folder.name for folder in path.parents if folder.name.startswith(_FILED)]
+    return folders[0].removeprefix(_FILED).replace("--", "/", 1) if folders else ""
 
 
 def _choose(text: str, names: list[str], wanted: str) -> str:

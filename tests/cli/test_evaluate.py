@@ -51,6 +51,14 @@ def test_misuse(given, folder, invoke, sentence, tmp_path):
     assert "matched by name with SOURCE" in sentence(invoke(*odd))
 
 
+def test_one_plane_is_refused_where_a_model_sees_more(invoke, sentence, write, tmp_path):
+    stack = helpers.gray_noise(4, 48, 48)
+    model, plane = tmp_path / "stack.safetensors", write(tmp_path / "plane.tif", stack[0], "YX")
+    helpers.make_model(stack, 255 - stack, z_context=1).save(model)
+    said = sentence(invoke("evaluate", model, plane, plane))
+    assert "the source of plane.tif has one plane: give the whole stack" in said
+
+
 # --- discriminator map ----------------------------------------------------------------------------
 
 

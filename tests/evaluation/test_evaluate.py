@@ -184,3 +184,19 @@ def test_condition_is_passed_on():
     assert scored == pytest.approx(expected, nan_ok=True)
     with pytest.raises(InputError, match="one of 'a', 'b', got None"):
         evaluate(model, source, source)
+
+
+@pytest.mark.parametrize(
+    ("fields", "plane", "words"),
+    [
+        ({"z_context": 1}, 0, r"sees 1 plane on each side .* the source of a has one plane: give"),
+        ({"z_context": 1}, np.s_[:, np.newaxis], "the source of a has one plane: give"),
+        ({"ndim": 3, "patch": 16}, 0, "one plane of 48 x 48 pixels, and volumes are asked for"),
+    ],
+)
+def test_one_plane_is_refused_where_a_model_sees_more(fields, plane, words):
+    stack = noise(6, 48, 48)
+    model = make_model(stack, 1 - stack, **fields)
+    with pytest.raises(InputError, match=words):
+        evaluate_pairs(model, [Pair(stack[plane], 1 - stack[plane], name="a")])
+    assert "pearson" in evaluate(model, stack, 1 - stack)["prediction"]

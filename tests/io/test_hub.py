@@ -1,41 +1,18 @@
 """Models on the Hugging Face Hub; a stand-in takes the place of its library, and of the network."""
 
 import sys
-from types import ModuleType, SimpleNamespace
 
 import pytest
-from helpers import make_model, noise
+from hub_stand_in import COMMITS, stand_in
 
 from napari_pix2pix import load
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.hub import fetch_model, is_hub_name
 
-COMMITS = {None: "0123abcd", "v1": "4567ef00"}
-
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A repository with a model at two commits, whose files the stand-in fetches from a folder."""
-    image = noise(64, 64)
-    for seed, commit in enumerate(COMMITS.values()):
-        (tmp_path / commit).mkdir()
-        make_model(image, 1 - image, seed=seed).save(tmp_path / commit / "nuclei.safetensors")
-    module, names, fetched = ModuleType("huggingface_hub"), ["README.md", "nuclei.safetensors"], []
-
-    class HfApi:
-        def model_info(self, repository, revision):
-            if repository != "lab/nuclei":
-                raise OSError("404 Client Error")
-            siblings = [SimpleNamespace(rfilename=name) for name in names]
-            return SimpleNamespace(sha=COMMITS[revision], siblings=siblings)
-
-    def hf_hub_download(repository, file, revision):
-        fetched.append((repository, file, revision))
-        return str(tmp_path / revision / file)
-
-    module.HfApi, module.hf_hub_download = HfApi, hf_hub_download
-    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    return SimpleNamespace(names=names, fetched=fetched, folder=tmp_path)
+    return stand_in(tmp_path, monkeypatch)
 
 
 def test_model_is_fetched_at_the_commit_that_is_meant(hub):

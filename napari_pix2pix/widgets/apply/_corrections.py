@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
-from napari_pix2pix.errors import InputError, StoppedError
-from napari_pix2pix.napari_layers import KEY, Snapshot, mask_of, snapshot
-from napari_pix2pix.training.config import TrainConfig
-from napari_pix2pix.training.events import Control, Event, Step
-from napari_pix2pix.training.model_info import ModelInfo
-from napari_pix2pix.widgets.apply.work import Job, load_known
+from napari_pix2pix.errors import InputError
+from napari_pix2pix.napari_layers import KEY, mask_of, snapshot
+from napari_pix2pix.training.events import Event, Step
+from napari_pix2pix.widgets.apply._corrections_work import (
+    CorrectionRequest,
+    Learned,
+    MadeResult,
+    joined,
+    learn,
+    like_target,
+)
 from napari_pix2pix.widgets.common.elements import (
     ProgressRow,
     Sentence,
@@ -26,86 +29,18 @@ from napari_pix2pix.widgets.common.elements import (
     row_of,
 )
 from napari_pix2pix.widgets.common.forms import NumberBox
-from napari_pix2pix.widgets.common.known_models import ModelEntry, models
+from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, is_image, is_mask, unwrapped
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import in_time_units, read_settings
-from napari_pix2pix.widgets.runs.keeping import keep_model
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_pix2pix.translator import Translator
     from napari_pix2pix.widgets.apply._request import ApplyRequest
 
 _MOST_BYTES = 2**28  # of a result that is kept as it was made
 _STEPS = 150
-_SUFFIX = " corrected"
-
-
-@dataclass(frozen=True, eq=False)
-class MadeResult:
-    """A result as the model made it, and what it was made of."""
-
-    layers: tuple[Layer, ...]  # one, or one for each channel
-    array: np.ndarray  # a copy, channels first
-    sources: tuple[Layer, ...]  # a layer, or several that are its channels
-    model: ModelEntry
-    info: ModelInfo
-    condition: Hashable
-
-
-@dataclass(frozen=True, eq=False)
-class CorrectionRequest:
-    """What is to be learned."""
-
-    model: ModelEntry
-    info: ModelInfo
-    sources: tuple[Snapshot, ...]
-    before: np.ndarray  # laid out like the targets
-    after: np.ndarray
-    mask: np.ndarray | None
-    condition: Hashable
-    steps: int
-    device: str
-
-
-@dataclass(frozen=True)
-class Learned:
-    """A model that has learned from a correction."""
-
-    translator: Translator
-    name: str
-    run: Path | None  # where it is kept; None where that can't be written
-
-
-def learn(
-    control: Control, request: CorrectionRequest, folder: Path
-) -> Generator[Event, None, Learned | None]:
-    """Fine-tune a model on a corrected result, in a thread, and keep it in the folder of runs."""
-    from napari_pix2pix._train import training_events
-    from napari_pix2pix.corrections import correction_fields, correction_pairs
-
-    source = Job([one.copied() for one in request.sources], []).planes(
-        request.info.source_codec, 0, 2
-    )
-    pairs = correction_pairs(
-        request.info,
-        source,
-        request.before,
-        request.after,
-        mask=request.mask,
-        condition=request.condition,
-    )
-    fields = correction_fields(request.info)
-    config = TrainConfig(steps=request.steps, device=request.device, **fields)
-    model = request.model.with_its_weights(load_known(request.model))
-    try:
-        translator = yield from training_events(pairs, config, start=model, control=control)
-    except StoppedError:
-        return None
-    name = request.model.name.removesuffix(_SUFFIX) + _SUFFIX
-    return Learned(translator, name, keep_model(translator, folder, name))
 
 
 class CorrectionsForm(QWidget):
@@ -178,7 +113,7 @@ class CorrectionsForm(QWidget):
             if sources is None or size > _MOST_BYTES or any(one in sources for one in layers):
                 continue
             self._made = [made for made in self._made if layers[0] not in made.layers]
-            array = _joined([layer.data for layer in layers])
+            array = joined([layer.data for layer in layers])
             self._made.append(
                 MadeResult(tuple(layers), array, sources, request.model, request.card, condition)
             )
@@ -233,7 +168,7 @@ class CorrectionsForm(QWidget):
         corrected = self.correction.layer or chosen
         sources = tuple(snapshot(layer, copy="small") for layer in made.sources)
         mask = None if self.where.layer is None else mask_of(self.where.layer, sources[0])
-        after = _joined([(corrected if one is chosen else one).data for one in made.layers])
+        after = joined([(corrected if one is chosen else one).data for one in made.layers])
         if mask is None and after.shape == made.array.shape and np.array_equal(after, made.array):
             raise InputError(
                 f"{corrected.name!r} is as the model made it: paint or edit it where it is wrong, "
@@ -243,8 +178,8 @@ class CorrectionsForm(QWidget):
             made.model,
             made.info,
             sources,
-            _like_target(made.array, made.info),
-            _like_target(after, made.info),
+            like_target(made.array, made.info),
+            like_target(after, made.info),
             mask,
             made.condition,
             int(self.steps.value()),
@@ -302,21 +237,3 @@ class CorrectionsForm(QWidget):
         form.addRow("Steps", self.steps)
         buttons = row_of(self.start, self.stop)
         lay_out_column(self, form, buttons, self.progress, self.status, self.error, spacing=4)
-
-
-def _joined(channels: Sequence[Any]) -> np.ndarray:
-    """Return a copy of a result's data: of several layers, which are its channels, as one."""
-    if len({np.shape(channel) for channel in channels}) > 1:
-        raise InputError(
-            "The correction has another size than the result's other channels: give one of the "
-            "same size."
-        )
-    return np.stack(channels) if len(channels) > 1 else np.array(channels[0])
-
-
-def _like_target(data: np.ndarray, info: ModelInfo) -> np.ndarray:
-    """Lay a layer's data out like the model's targets: layers have their channels first."""
-    layout = info.target_codec.layout
-    if layout.channel_axis is None or layout.rgb:
-        return data
-    return np.moveaxis(data, 0, max(layout.channel_axis, -data.ndim))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -24,19 +24,15 @@ from napari_pix2pix.napari_layers import (
     with_model_channels,
 )
 from napari_pix2pix.training.model_info import ModelInfo
-from napari_pix2pix.widgets.apply._view import ApplyView
 from napari_pix2pix.widgets.apply.work import Job
-from napari_pix2pix.widgets.common.known_models import ModelEntry, models
-from napari_pix2pix.widgets.common.model_dock import ModelDock
+from napari_pix2pix.widgets.common.known_models import ModelEntry
 from napari_pix2pix.widgets.common.result_layers import ResultSpec, results_of
+from napari_pix2pix.widgets.common.settings import read_settings
 
 if TYPE_CHECKING:
     import napari.viewer
 
     from napari_pix2pix.data.lazy_image import LazyImage
-
-
-_IN_VIEW, _FOLLOWED = 1, 2  # entries of the list of parts
 
 
 def make_job(
@@ -108,6 +104,16 @@ def why_whole(card: ModelInfo, options: PredictOptions, *, replaces: bool) -> st
     if options.samples > 1:
         return "Mean and deviation of samples are not made tile by tile."
     return "A result that grows where you look replaces no source." if replaces else ""
+
+
+def with_preferred_device(options: PredictOptions, card: ModelInfo | None) -> PredictOptions:
+    """Fill in the preferred device; looked up late, since napari reads all manifests for it."""
+    if card is not None and card.engine != "torch":
+        return options  # it runs where it can
+    preferred = read_settings().device
+    if options.device is not None or preferred == "auto":
+        return options
+    return options.model_copy(update={"device": preferred})
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,100 +239,3 @@ class ApplyRequest:
             )
             for one in records
         ]
-
-
-class ApplyChoices(ModelDock):
-    """What is chosen in the Apply dock; all that the mouse can choose is a property here."""
-
-    _view: ApplyView
-
-    @property
-    def model(self) -> ModelEntry | None:
-        """The model; None where there is none or its file can't be read."""
-        return self._view.picker.model
-
-    def set_model(self, model: Any) -> None:
-        """Choose a `ModelEntry`, the path of a file, or a `Translator`."""
-        if hasattr(model, "predict_frame"):
-            known = [entry for entry in models().known() if entry.translator is model]
-            model = known[0] if known else models().remember(model, "model")
-        self._view.picker.choose(model)
-
-    @property
-    def card(self) -> ModelInfo | None:
-        """What the model is."""
-        return self._view.picker.info
-
-    @property
-    def layers(self) -> list[list[Any]]:
-        """One list a result: a layer, or the layers that are its channels."""
-        return self._view.layers.groups
-
-    def set_layers(self, layers: Sequence[Any], *, by_channel: bool = False) -> None:
-        """Choose the layers to translate, or with ``by_channel`` the channels of one image."""
-        self._view.layers.choose(layers, by_channel=by_channel)
-
-    @property
-    def condition(self) -> Hashable:
-        """The condition; None for a model without any."""
-        return self._view.condition.value
-
-    @condition.setter
-    def condition(self, value: Hashable) -> None:
-        self._view.condition.choose(value)
-
-    @property
-    def current_frame(self) -> bool:
-        """Whether only the frames that are shown are translated."""
-        return bool(self._view.frames.currentData())
-
-    @current_frame.setter
-    def current_frame(self, value: bool) -> None:
-        self._view.frames.setCurrentIndex(int(value))
-
-    @property
-    def visible_only(self) -> bool:
-        """Whether only the part in view is translated."""
-        return bool(self._view.part.currentData() == _IN_VIEW)
-
-    @visible_only.setter
-    def visible_only(self, value: bool) -> None:
-        self._view.part.setCurrentIndex(int(value))
-
-    @property
-    def follows_view(self) -> bool:
-        """Whether tiles are translated where the user looks from now on, and only there."""
-        return bool(self._view.part.currentData() == _FOLLOWED)
-
-    @follows_view.setter
-    def follows_view(self, value: bool) -> None:
-        self._view.part.setCurrentIndex(_FOLLOWED if value else 0)
-
-    @property
-    def replaces(self) -> bool:
-        """Whether results take the places of their sources."""
-        return self._view.replaces.isChecked()
-
-    @replaces.setter
-    def replaces(self, value: bool) -> None:
-        self._view.replaces.setChecked(value)
-
-    @property
-    def shows_uncertainty(self) -> bool:
-        """Whether several samples are drawn, and their deviation is shown over their mean."""
-        return self._view.uncertainty.isEnabled() and self._view.uncertainty.isChecked()
-
-    @shows_uncertainty.setter
-    def shows_uncertainty(self, value: bool) -> None:
-        if value and not self._view.uncertainty.isEnabled():
-            raise InputError(self._view.uncertainty.toolTip())
-        self._view.uncertainty.setChecked(value)
-
-    @property
-    def options(self) -> PredictOptions:
-        """The advanced options."""
-        return self._view.options.options()
-
-    @options.setter
-    def options(self, value: PredictOptions) -> None:
-        self._view.options.set_options(value)

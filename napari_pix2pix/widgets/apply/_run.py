@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_pix2pix.data.inputs import unlabelled_note
-from napari_pix2pix.widgets.apply._forms import GenerateProgress
 from napari_pix2pix.widgets.apply._request import ApplyRequest
 from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_model
-from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive
 from napari_pix2pix.widgets.common.layer_order import move_view_to, say_what_is_seen
 from napari_pix2pix.widgets.common.result_layers import Result
-from napari_pix2pix.widgets.common.runner import Runner, Work
+from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import in_time_units
 
 if TYPE_CHECKING:
@@ -37,44 +36,6 @@ class NewLayer:
         """Remove the layer again."""
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
-
-
-class ExtraTask(QObject):
-    """Does work in a thread and adds its result as a layer."""
-
-    progressed = Signal(float, str)  # the progress from 0 to 1, and as text
-    added = Signal(object)  # the `NewLayer`
-    ended = Signal(str, bool)  # a sentence, and whether it is an error
-
-    def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
-        self._make: Callable[[Any], Any] | None = None
-        self._message = ""
-        self.runner = Runner(self, latest=(GenerateProgress,))
-        self.runner.reported.connect(self._take)
-        self.runner.finished.connect(self._finish)
-        self.runner.failed.connect(self._fail)
-
-    def start(self, work: Work, make: Callable[[Any], Any], message: str) -> None:
-        """Work in a thread; ``make`` turns the result into a layer, in the main thread."""
-        self._make, self._message = make, message
-        self.runner.start(work)
-
-    def _take(self, made: GenerateProgress) -> None:
-        part = made.done / made.total
-        self.progressed.emit(part, f"{part:.0%}")
-
-    def _finish(self, result: Any) -> None:
-        assert self._make is not None
-        if result is None:
-            self.ended.emit("Cancelled.", False)
-            return
-        self.added.emit(NewLayer(self._viewer, self._make(result)))
-        self.ended.emit(self._message, False)
-
-    def _fail(self, sentence: str) -> None:
-        self.ended.emit(sentence, True)
 
 
 class Undoable(Protocol):
@@ -132,6 +93,10 @@ class ApplyRun(QObject):
     @property
     def _all_results(self) -> list[Result]:
         return [result for results in self._results.values() for result in results]
+
+    def speed(self, model: ModelEntry) -> float | None:
+        """Return the pixels per second and pass of a model's last run; None before any."""
+        return None if model.translator is None else self.speeds.get(model.translator)
 
     def start(self, request: ApplyRequest) -> None:
         """Apply a model in a thread."""

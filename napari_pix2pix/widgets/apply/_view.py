@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
@@ -97,6 +98,19 @@ class ApplyView(ModelView):
             [self.apply, self.uncertainty, self.cancel],
             [self.undo, self.compare],
             [self.discriminator_map, self.unlikeness_map],
+        )
+
+    def choice_signals(self) -> tuple[Any, ...]:
+        """Return the signals after which a run may be another one."""
+        return (
+            self.layers.changed,
+            self.options.changed,
+            self.replaces.toggled,
+            self.uncertainty.toggled,
+            self.condition.currentIndexChanged,
+            self.frames.currentIndexChanged,
+            self.part.currentIndexChanged,
+            self.generate.changed,
         )
 
     def add_section(self, title: str, content: QWidget) -> None:

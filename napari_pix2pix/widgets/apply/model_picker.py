@@ -1,9 +1,9 @@
-"""Choice of a model (in memory, a recent file or another file) and of one of its conditions."""
+"""Choice of a model: in memory, a recent file, another file, or one of the Hub."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
+    QInputDialog,
     QLabel,
     QWidget,
 )
 
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io.hub import PREFIX, is_hub_name
 from napari_pix2pix.io.model_header import is_external
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.training.model_card import card_sentences
 from napari_pix2pix.training.model_info import ModelInfo
+from napari_pix2pix.widgets.apply._halo_field import HaloField
+from napari_pix2pix.widgets.apply._model_loader import ModelLoader, known_halo, takes_halo
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import (
     Choice,
@@ -41,38 +45,11 @@ if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
 
 _PICTURE = 240  # pixels, the largest width
+_ASK_HUB = (
+    "Its name on the Hugging Face Hub: owner/name, with @revision for a branch, tag or commit. The "
+    "model is fetched from the network."
+)
 _LETTERS = 80  # of a line of a tooltip: Qt does not wrap plain text
-
-
-class ConditionChoice(Choice):
-    """Combo box of conditions, by whatever names they have."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._conditions: tuple[Hashable, ...] = ()
-        self.setToolTip("One of the conditions that the model was trained with")
-
-    @property
-    def value(self) -> Hashable:
-        """The condition; None for a model without any."""
-        return self._conditions[self.currentIndex()] if self._conditions else None
-
-    def offer(self, conditions: Sequence[Hashable]) -> None:
-        """Offer other conditions; the choice stays if it is one of them."""
-        before, self._conditions = self.value, tuple(conditions)
-        self.blockSignals(True)
-        self.clear()
-        self.addItems([str(condition) for condition in self._conditions])
-        if before in self._conditions:
-            self.setCurrentIndex(self._conditions.index(before))
-        self.blockSignals(False)
-
-    def choose(self, value: Hashable) -> None:
-        """Choose a condition; raises `InputError` where there is no such."""
-        if value not in self._conditions:
-            known = ", ".join(map(repr, self._conditions)) or "none"
-            raise InputError(f"The model's conditions are {known}; got {value!r}.")
-        self.setCurrentIndex(self._conditions.index(value))
 
 
 class ModelPicker(QWidget):
@@ -89,15 +66,19 @@ class ModelPicker(QWidget):
         self._follows = True  # the last model, until another is chosen
         self._reader = Runner(self)  # of PyTorch's files, in a thread
         self._being_read: ModelEntry | None = None
+        self._loader = ModelLoader(self)
+        self._awaited = False  # what it loads, until another model is chosen
         self.combo = Choice()
         self.combo.setToolTip(
             "The model: those just trained or used, those of earlier runs, then recent files"
         )
         self.button = push_button("Open…", "Use the model of another file")
         self.folder = push_button("Folder…", "Offer all models in a folder")
+        self.hub = push_button("Hub…", "Fetch a model of the Hugging Face Hub by its name")
         self.runs = runs_button()
         self.runs.hide()  # a dock that can open the gallery shows it
         self.weights = WeightsChoice()
+        self.halo = HaloField()
         self.description = Sentence()
         self.picture = QLabel()
         self.picture.setToolTip("A held-out source, the model's prediction, and the truth")
@@ -107,11 +88,16 @@ class ModelPicker(QWidget):
         self.weights.activated.connect(self._take_weights)
         self.button.clicked.connect(self.ask)
         self.folder.clicked.connect(self.ask_folder)
+        self.hub.clicked.connect(self.ask_hub)
+        self.halo.changed.connect(self._try_halo)
         models().changed.connect(self._follow)
         models().exchanged.connect(self._exchange)
         self._reader.finished.connect(self._take_read)
         self._reader.failed.connect(self._on_unreadable)
         self._reader.ended.connect(self._read_next)
+        self._loader.loaded.connect(self._take_loaded)
+        self._loader.failed.connect(self._on_not_loaded)
+        self._loader.ended.connect(self._show_loading)
         self._show(models().last())
 
     @property
@@ -130,10 +116,13 @@ class ModelPicker(QWidget):
         return self._info
 
     def choose(self, model: ModelEntry | str | os.PathLike[str] | None) -> None:
-        """Choose a model, or a file by its path; an error is shown if it can't be read."""
+        """Choose a model, a file by its path, or one of the Hub by its name; errors are shown."""
+        if is_hub_name(model):
+            self.fetch(str(model))
+            return
         if model is not None and not isinstance(model, ModelEntry):
             model = models().of_file(as_path(model))
-        self._follows = False
+        self._follows = self._awaited = False
         self._show(model)
 
     def choose_weights(self, weights: AppliedWeights) -> None:
@@ -160,6 +149,30 @@ class ModelPicker(QWidget):
         name = QFileDialog.getExistingDirectory(self, "Offer the models in a folder", start)
         if name:
             self.offer_folder(Path(name))
+
+    def ask_hub(self) -> None:
+        """Ask for the name of a model on the Hub."""
+        name, agreed = QInputDialog.getText(self, "Fetch a model", _ASK_HUB)
+        if agreed and name.strip():
+            self.fetch(name)
+
+    def fetch(self, name: str) -> None:
+        """Fetch a model of the Hub in a thread, and choose it; an error is shown if it can't be.
+
+        Parameters
+        ----------
+        name : str
+            ``owner/name`` with or without ``hf:`` before it, as `napari_pix2pix.load` takes it.
+        """
+        name = name.strip()
+        name = name if is_hub_name(name) else f"{PREFIX}{name}"
+        self._load(lambda: self._loader.fetch(name), f"Fetching {name} …")
+
+    def set_halo(self, halo: int | None) -> None:
+        """Load the chosen file with a halo, where the file says none; an error is shown if not."""
+        model = self._model
+        if model is not None:
+            self._load(lambda: self._loader.load_with_halo(model, halo), f"Reading {model.name} …")
 
     def offer_folder(self, folder: str | os.PathLike[str]) -> None:
         """Offer all models in a folder; a package is chosen, since that is one model."""
@@ -199,6 +212,8 @@ class ModelPicker(QWidget):
         notes = (self._info.summary, *self._info.notes) if self._info else ()
         self.description.setToolTip("\n".join(fill(note, _LETTERS) for note in notes))
         self.weights.offer(self._info)
+        takes = self._info is not None and model is not None and takes_halo(model)
+        self.halo.offer(known_halo(model) if takes and model is not None else None, shown=takes)
         self._show_picture()
         self.refresh()
         self.changed.emit()
@@ -239,6 +254,36 @@ class ModelPicker(QWidget):
     def close_down(self) -> None:
         """Stop caring about a file that is being read."""
         self._reader.close()
+        self._loader.close()
+
+    def _load(self, begin: Callable[[], None], text: str) -> None:
+        """Begin to load a model, and say so."""
+        try:
+            begin()
+        except InputError as error:
+            self.error.set_text(str(error))
+            return
+        self._awaited = True
+        self.error.set_text("")
+        self.description.set_text(text)
+        self._show_loading()
+
+    def _take_loaded(self, model: ModelEntry) -> None:
+        if self._awaited:
+            self._follows = False
+            self._show(model)
+
+    def _on_not_loaded(self, sentence: str) -> None:
+        if self._awaited:
+            self._show(self._model)  # the choice stays, and so does its halo
+            self.error.set_text(sentence)
+
+    def _show_loading(self) -> None:
+        for field in (self.hub, self.halo):
+            field.setEnabled(not self._loader.running)
+
+    def _try_halo(self) -> None:
+        self.set_halo(self.halo.value)
 
     def refresh(self) -> None:
         """Offer the models that are known by now; the choice stays."""
@@ -276,6 +321,6 @@ class ModelPicker(QWidget):
 
     def _lay_out(self) -> None:
         # Below the list, so that the names of models have all of its width.
-        row = row_of(self.button, self.folder, self.runs)
-        parts = (self.weights, self.description, self.picture, self.error)
+        row = row_of(self.button, self.folder, self.hub, self.runs)
+        parts = (self.weights, self.halo, self.description, self.picture, self.error)
         lay_out_column(self, self.combo, row, *parts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_pix2pix.io.hub import repository_name
 from napari_pix2pix.io.model_header import (
     DESCRIPTIONS,
     is_foreign,
@@ -278,6 +279,8 @@ def _name_of(path: Path) -> str:
     """
     if path.name in DESCRIPTIONS:  # of the package that is the folder
         return path.parent.name
+    if repository := repository_name(path):
+        return repository
     if not path.stem.endswith("_net_G"):
         return path.stem
     return f"{path.parent.name} {path.stem.removesuffix('_net_G')}"

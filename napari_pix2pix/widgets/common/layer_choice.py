@@ -38,6 +38,13 @@ def is_mask(layer: Layer) -> bool:
     return isinstance(layer, Labels | Shapes) and PREVIEW not in layer.metadata
 
 
+def is_labels(layer: Layer) -> bool:
+    """Whether a layer holds labels."""
+    from napari.layers import Labels
+
+    return isinstance(layer, Labels) and PREVIEW not in layer.metadata
+
+
 def is_shapes(layer: Layer) -> bool:
     """Whether a layer can mark a region."""
     from napari.layers import Shapes

@@ -17,7 +17,8 @@ from qtpy.QtWidgets import (
 
 from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.training.config import AppliedWeights
-from napari_pix2pix.widgets.apply.model_picker import ConditionChoice, ModelPicker
+from napari_pix2pix.widgets.apply.condition_choice import ConditionChoice
+from napari_pix2pix.widgets.apply.model_picker import ModelPicker
 from napari_pix2pix.widgets.common._model_drops import ModelDrops
 from napari_pix2pix.widgets.common.closing import ClosingGuard
 from napari_pix2pix.widgets.common.elements import ProgressRow, Scroll, Sentence, row_of

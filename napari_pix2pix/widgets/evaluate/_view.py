@@ -15,12 +15,19 @@ from qtpy.QtWidgets import (
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.common.elements import Choice, Sentence, push_button, wrap_text
 from napari_pix2pix.widgets.common.forms import make_editor
-from napari_pix2pix.widgets.common.layer_choice import LayerChoice, LayersChoice, is_image, is_mask
+from napari_pix2pix.widgets.common.layer_choice import (
+    LayerChoice,
+    LayersChoice,
+    is_image,
+    is_labels,
+    is_mask,
+)
 from napari_pix2pix.widgets.common.legend import Legend
 from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.plots import ScoreTable, ThemedPlots
 from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
 from napari_pix2pix.widgets.evaluate._objects import ObjectTable
+from napari_pix2pix.widgets.evaluate._segmenters import Finder, SegmenterChoice
 from napari_pix2pix.widgets.evaluate._work import EvaluateOptions
 
 if TYPE_CHECKING:
@@ -96,9 +103,13 @@ class EvaluateView(ModelView):
         fields = EvaluateOptions.model_fields
         self.kind = make_editor("kind", fields["kind"], choices=_KINDS.items())
         self.difference = make_editor("difference", fields["difference"])
-        self.segments = make_editor("segments", fields["segments"])
-        for box in (self.difference, self.segments):
-            wrap_text(box.native)
+        wrap_text(self.difference.native)
+        self.segmenter = SegmenterChoice()
+        self.labels = LayerChoice(is_labels, "those found in the truth")
+        self.labels.setToolTip(
+            "The true objects, a number each; without them, objects are compared with what is "
+            "found in the truth"
+        )
         self._recall()
         self.image = Choice()
         self.image.setToolTip("The image or frame whose scores are shown")
@@ -124,7 +135,7 @@ class EvaluateView(ModelView):
         self.lay_out(
             parent,
             [
-                *(self.problem, self.form, self.difference.native, self.segments.native),
+                *(self.problem, self.form, self.difference.native),
                 *(self.errors, self.image, self.table, self.scatter),
             ],
             [self.verdict, self.objects, self.legend],
@@ -132,6 +143,10 @@ class EvaluateView(ModelView):
             [self.export, self.report],
         )
         self.show_what()
+
+    def layer_choices(self) -> tuple[LayerChoice | LayersChoice, ...]:
+        """Return the boxes of layers."""
+        return self.prediction, self.truth, self.sources, self.mask, self.labels
 
     def show_what(self) -> None:
         """Show the fields of a layer, or of a model."""
@@ -146,27 +161,46 @@ class EvaluateView(ModelView):
             else "The layer that the prediction was made from. With it, a baseline is scored too, "
             "fitted to the pixels that are scored"
         )
+        self.show_segmenter()
 
     def options(self) -> EvaluateOptions:
         """Return what is chosen besides layers and models."""
-        return EvaluateOptions(
-            kind=self.kind.value, difference=self.difference.value, segments=self.segments.value
-        )
+        return EvaluateOptions(kind=self.kind.value, difference=self.difference.value)
+
+    @property
+    def finder(self) -> Finder:
+        """What finds the objects that are scored; None where the truth holds labels."""
+        return self.segmenter.value if self._has_images else None
+
+    @property
+    def _has_images(self) -> bool:
+        """Whether the truth is an image, as far as that is known."""
+        if self.what.currentData():
+            info = self.picker.info
+            return info is None or info.target_codec.kind == "image"
+        labels = any(map(is_labels, self.truth.layers))
+        return self.kind.value == "image" or (self.kind.value == "auto" and not labels)
+
+    def show_segmenter(self) -> None:
+        """Show what finds objects where the truth is an image, and where the true ones are."""
+        self.show_row(self.segmenter, self._has_images)
+        self.show_row(self.labels, self.finder is not None)
 
     def remember(self) -> None:
         """Remember the options for the next start."""
-        chosen = {"by_model": bool(self.what.currentData())}
+        otsu = self.segmenter.value == "otsu"
+        chosen = {"by_model": bool(self.what.currentData()), "otsu": otsu}
         remember_fields(_REMEMBERED, self.options().model_dump(mode="json") | chosen)
 
     def _recall(self) -> None:
         """Show the options of the last time; those of another version may not be valid."""
         fields = remembered_fields(_REMEMBERED)
         self.what.setCurrentIndex(int(bool(fields.pop("by_model", False))))
+        self.segmenter.choose("otsu" if fields.pop("otsu", False) else None)
         with suppress(ValueError):
             options = EvaluateOptions(**fields)
             self.kind.value = options.kind
             self.difference.value = options.difference
-            self.segments.value = options.segments
 
     def fit(self, card: ModelInfo) -> None:
         """Show the conditions of a model."""
@@ -204,6 +238,8 @@ class EvaluateView(ModelView):
             "Mask": self.mask,
             "Condition": self.condition,
             self.kind.label: self.kind.native,
+            "Objects": self.segmenter,
+            "True objects": self.labels,
         }
         for label, field in rows.items():
             self.form.addRow(label, field)

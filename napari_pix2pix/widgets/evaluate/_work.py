@@ -18,8 +18,11 @@ from napari_pix2pix.napari_layers import Snapshot, lazy_image_of_layers
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import load_known
+from napari_pix2pix.widgets.evaluate._segmenters import Finder, load_segmenter
 
 if TYPE_CHECKING:
+    from napari_pix2pix.data.lazy_image import LazyImage
+
     # Importing these takes half a second, so the functions do it.
     from napari_pix2pix.evaluation import EvaluationCase, EvaluationResult, Frame
     from napari_pix2pix.widgets.common.known_models import ModelEntry
@@ -43,12 +46,6 @@ class EvaluateOptions(BaseModel):
         description="Prediction minus truth. For labels: 1 is only in the prediction, 2 only in "
         "the truth, 3 is another class",
     )
-    segments: bool = Field(
-        False,
-        title="Score objects found by Otsu's threshold",
-        description="Compare bright objects in prediction and truth: their number, outlines and "
-        "brightness; for images of one channel",
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +64,8 @@ class EvaluationRequest:
     condition: Hashable = None
     # A model knows the kind itself.
     options: EvaluateOptions = field(default_factory=EvaluateOptions)
+    segmenter: Finder = None  # what finds the objects that are scored
+    labels: Snapshot | None = None  # the true objects; without them, those found in the truth
     # What the metadata of the prediction's layer hold about its model.
     record: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,6 +76,7 @@ class EvaluationRequest:
             truths=[truth.copied() for truth in self.truths],
             predictions=[prediction.copied() for prediction in self.predictions],
             sources=[source.copied() for source in self.sources],
+            labels=None if self.labels is None else self.labels.copied(),
         )
 
     def pair(self) -> OpenPair:
@@ -93,7 +93,7 @@ class EvaluationRequest:
         opened = open_pair(pair, z_context)
         channels = opened.source.channels
         if self.card is not None:
-            opened = as_model_reads(opened, self.card.source_codec)
+            opened = as_model_reads(opened, self.card.source_codec, self.card.config.ndim)
             channels = self.card.target_codec.channels
             if opened.source.channels != self.card.source_codec.channels:
                 raise InputError(
@@ -112,6 +112,11 @@ class EvaluationRequest:
     def truth_name(self) -> str:
         """The names of the truth's layers."""
         return " + ".join(truth.name for truth in self.truths)
+
+    @property
+    def opened_labels(self) -> LazyImage | None:
+        """The true objects as an image."""
+        return None if self.labels is None else lazy_image_of_layers([self.labels], "labels")
 
     def facts(self) -> dict[str, str]:
         """Return the facts about a layer's prediction for the report."""
@@ -162,13 +167,12 @@ def evaluate_request(
 ) -> Generator[Evaluated, None, Result]:
     """Score a prediction, or a model, frame by frame; if stopped, keep the frames so far."""
     from napari_pix2pix.evaluation import EvaluationResult, Measures, difference, score_images
-    from napari_pix2pix.metrics.segmentation import segment_otsu
 
     request = request.copied()
     case, facts, notes = _make_case(request, device)
     opened, kind = case.pair, case.codec.kind
-    measures = Measures(segment_otsu if request.options.segments else None)
-    measures.check(kind, has_labels=False)
+    measures = Measures(load_segmenter(request.segmenter))
+    measures.check(kind, has_labels=case.labels is not None)
     image_scores, differences, points = [], [], []
     # The scatter plot's points are spread over all frames.
     each = max(1, _POINTS // opened.frames)
@@ -224,6 +228,7 @@ def _make_case(
 ) -> tuple[EvaluationCase, dict[str, str], list[str]]:
     """Return the case to score, the facts about it for the report, and notes."""
     from napari_pix2pix.evaluation import EvaluationCase, fit_baseline_to_scored, know_usual
+    from napari_pix2pix.evaluation.evaluate import open_labels
 
     opened = request.pair()
     name = "" if opened.frames > 1 else request.truth_name
@@ -237,7 +242,13 @@ def _make_case(
         if not translator.info.baselines.maps:
             baseline = fit_baseline_to_scored([opened], translator.target_codec.kind)
         case = make_case(
-            translator, opened, name=name, baseline=baseline, device=device, copies=True
+            translator,
+            opened,
+            name=name,
+            labels=request.opened_labels,
+            baseline=baseline,
+            device=device,
+            copies=True,
         )
         return case, describe_model(translator, request.model.name), notes
     from napari_pix2pix.data.truth import match_layers
@@ -249,7 +260,9 @@ def _make_case(
     if source is not None:
         (source,) = know_usual([replace(source, target=opened.target)], ("image", codec.kind))
         baseline = fit_baseline_to_scored([source], codec.kind)
-    case = EvaluationCase(name, opened, codec, source=source, baseline=baseline)
+    given = request.opened_labels
+    labels = None if given is None else open_labels(given, opened)
+    case = EvaluationCase(name, opened, codec, source=source, baseline=baseline, labels=labels)
     return case, request.facts(), notes
 
 

@@ -27,6 +27,7 @@ from napari_pix2pix.widgets.common.model_dock import ModelDock
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
 from napari_pix2pix.widgets.evaluate._objects import Place, go_to
+from napari_pix2pix.widgets.evaluate._segmenters import Finder
 from napari_pix2pix.widgets.evaluate._view import EvaluateView
 from napari_pix2pix.widgets.evaluate._work import (
     Evaluated,
@@ -132,13 +133,22 @@ class EvaluateDock(ModelDock):
         self._view.difference.value = value
 
     @property
-    def segments(self) -> bool:
-        """Whether objects that Otsu's threshold finds in the images are scored, too."""
-        return bool(self._view.segments.value)
+    def segmenter(self) -> Finder:
+        """What finds objects in the images, which are scored too: "otsu", a model, or None."""
+        return self._view.finder
 
-    @segments.setter
-    def segments(self, value: bool) -> None:
-        self._view.segments.value = value
+    @segmenter.setter
+    def segmenter(self, value: Finder | str | os.PathLike[str]) -> None:
+        self._view.segmenter.choose(value)
+
+    @property
+    def true_objects(self) -> Layer | None:
+        """The layer of the true objects; None where they are found in the truth."""
+        return self._view.labels.layer
+
+    @true_objects.setter
+    def true_objects(self, layer: Layer | None) -> None:
+        self._view.labels.choose(layer)
 
     @property
     def running(self) -> bool:
@@ -208,7 +218,7 @@ class EvaluateDock(ModelDock):
         """Follow the viewer's layer list; napari calls it."""
         layers = list(reversed(list(self._viewer.layers)))
         view = self._view
-        for choice in (view.prediction, view.truth, view.sources, view.mask):
+        for choice in view.layer_choices():
             choice.offer(layers)
         view.legend.forget_removed(self._viewer.layers)
         self._check_soon()
@@ -225,11 +235,16 @@ class EvaluateDock(ModelDock):
         view = self._view
         view.what.currentIndexChanged.connect(view.show_what)
         view.picker.changed.connect(self._take_model)
-        for choice in (view.prediction, view.truth, view.sources, view.mask):
+        for choice in view.layer_choices():
             choice.changed.connect(self._check_soon)
         for combo in (view.what, view.condition):
             combo.currentIndexChanged.connect(self._check_soon)
         view.kind.changed.connect(self._check_soon)
+        view.segmenter.chosen.connect(self._check_soon)
+        view.segmenter.refused.connect(self._fail)
+        view.kind.changed.connect(view.show_segmenter)
+        view.truth.changed.connect(view.show_segmenter)
+        view.segmenter.chosen.connect(view.show_segmenter)
         view.image.currentIndexChanged.connect(view.show_scores)
         view.evaluate.clicked.connect(self._try_to_evaluate)
         view.cancel.clicked.connect(self.cancel)
@@ -280,6 +295,7 @@ class EvaluateDock(ModelDock):
             raise InputError("Choose the layer of the truth.")
         truths = [snapshot(layer, copy=copy) for layer in truth]
         given = [snapshot(layer, copy=copy) for layer in sources]
+        labels = view.labels.layer if view.finder is not None else None
         card = view.picker.info if by_model else None
         if card is not None:
             truths = with_model_channels(truths, card.target_codec.layout)
@@ -293,6 +309,8 @@ class EvaluateDock(ModelDock):
             mask=None if self.mask is None else mask_of(self.mask, truths[0]),
             condition=view.condition.value if by_model else None,
             options=view.options(),
+            segmenter=view.finder,
+            labels=None if labels is None else snapshot(labels, copy=copy),
             record=predictions[0].metadata.get(KEY, {}) if predictions else {},
         )
 

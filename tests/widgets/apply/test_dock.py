@@ -625,7 +625,7 @@ def test_trial_tells_time_and_memory(dock, source, qtbot, inverter):
 
 def test_preferred_device_is_taken_where_none_is_chosen(dock, source, qtbot, inverter, monkeypatch):
     preferred = replace(read_settings(), device="nowhere")
-    monkeypatch.setattr("napari_pix2pix.widgets.apply.dock.read_settings", lambda: preferred)
+    monkeypatch.setattr("napari_pix2pix.widgets.apply._request.read_settings", lambda: preferred)
     dock.set_layers([source])
     dock.set_model(models().remember(inverter, "m"))
     message, is_error = apply_and_wait(dock, qtbot)

@@ -129,7 +129,7 @@ def test_report_of_a_model_holds_its_pictures_and_facts(viewer, dock, qtbot, tmp
     with pytest.raises(InputError, match="no scores yet"):
         dock.save_report(tmp_path / "r.html")
     dock.set_model(models().remember(model, "my model"), layers[:1], layers[1])
-    dock.segments = True
+    dock.segmenter = "otsu"
     run(dock, qtbot)
     assert "segmented_f1" in dock.scores["baseline"]
     with qtbot.waitSignal(dock.ended) as ended:
@@ -153,6 +153,17 @@ def test_what_does_not_fit_is_said(viewer, dock):
     with pytest.raises(InputError, match="20 x 20"):
         dock.evaluate()
     assert not dock.running
+
+
+def test_one_plane_is_refused_where_a_model_sees_more(viewer, dock):
+    stack = noise(4, 48, 48)
+    model = make_model(stack, 1 - stack, z_context=1)
+    plane = viewer.add_image(stack[0], name="p")
+    dock.set_model(models().remember(model, "m"), [plane], plane)
+    assert "the source of p and p has one plane: give the whole stack" in dock.check()
+    shown = viewer.add_image(stack, name="s")
+    dock.set_model(models().remember(model, "m"), [shown], shown)
+    assert dock.check() == ""
 
 
 @pytest.mark.parametrize("error", [RuntimeError("odd"), MemoryError()])
@@ -318,18 +329,61 @@ def test_objects_of_images_are_counted_where_they_are_segmented(viewer, dock, qt
     guess = truth.copy()
     guess[40:52, 40:52] = 0
     dock.set_prediction(*[viewer.add_image(one) for one in (guess, truth)])
-    dock.segments = True
+    dock.segmenter = "otsu"
     run(dock, qtbot)
     assert dock._view.objects.text() == "2 true objects: 1 found, 1 missed; 0 false."
     assert dock._view.errors.rowCount() == 1
 
 
+def test_model_of_labels_finds_objects_as_in_python(viewer, dock, qtbot, tmp_path):
+    truth, guess = noise(64, 64), noise(64, 64, seed=1)
+    squares = np.kron(np.arange(1, 17).reshape(4, 4), np.ones((16, 16), np.uint16))
+    squares[::16] = squares[:, ::16] = 0
+    labeller = make_model(truth, squares, target_kind="instances")
+    model = make_model(guess, truth)
+    images = make_model(truth, guess)
+    labeller.save(tmp_path / "cells.safetensors")
+    layers = [viewer.add_image(one) for one in (guess, truth)]
+    dock.set_model(models().remember(model, "m"), layers[:1], layers[1])
+    models().remember(images, "images")
+    dock.segmenter = tmp_path / "cells.safetensors"
+    box = dock._view.segmenter
+    assert box.currentText() == "by cells"
+    assert "by images" not in [box.itemText(number) for number in range(box.count())]
+    dock.true_objects = viewer.add_labels(squares.astype(np.int32))
+    run(dock, qtbot)
+    expected = evaluate(model, guess, truth, segmenter=labeller, labels=squares)
+    for side in ("prediction", "baseline", "truth"):
+        assert dock.scores[side] == pytest.approx(expected[side], nan_ok=True)
+    assert "segmented_f1" in dock.scores["prediction"]
+    with pytest.raises(InputError, match="makes images: choose a model that makes labels"):
+        dock.segmenter = models().last()
+    assert box.currentText() == "by cells"
+
+
+def test_objects_are_not_asked_for_where_the_truth_has_them(viewer, dock):
+    image, labels = viewer.add_image(noise(64, 64)), viewer.add_labels(np.eye(64, dtype=int))
+    view = dock._view
+    dock.set_prediction(image, image)
+    assert not view.segmenter.isHidden()
+    assert view.labels.isHidden()
+    dock.segmenter = "otsu"
+    assert not view.labels.isHidden()
+    dock.set_prediction(image, labels)
+    assert view.segmenter.isHidden()
+    assert view.labels.isHidden()
+    assert dock.segmenter is None
+
+
 def test_options_are_those_of_the_last_time(viewer, dock, qtbot):
     dock._view.what.setCurrentIndex(1)
     dock._view.kind.value = "instances"
-    dock.adds_difference, dock.segments = False, True
+    dock.adds_difference, dock.segmenter = False, "otsu"
     dock.close_down()
     again = docked(EvaluateDock(viewer), viewer, qtbot)
     assert again._view.what.currentText() == "a model"
     assert again._view.kind.value == "instances"
-    assert (again.adds_difference, again.segments) == (False, True)
+    assert not again.adds_difference
+    again._view.kind.value = "image"
+    again._view.what.setCurrentIndex(0)
+    assert again.segmenter == "otsu"
