@@ -159,7 +159,7 @@ class ModelInfo:
     unlike: UnlikeShares | None = None  # None where it was not learnt what is usual
     made_for: MadeFor = field(default_factory=MadeFor)  # as far as the pairs state it
     origin: str = ""  # name and revision in a repository, where it was fetched from one
-    engine: Engine = "torch"  # what runs it; files do not say so
+    engine: Engine = "torch"  # "onnx" is said of all that other programs run; files say nothing
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
@@ -342,9 +342,9 @@ class ModelInfo:
         """Refuse to do what needs the weights, where another program has them."""
         if self.engine != "torch":
             raise InputError(
-                "ONNX Runtime runs this model: it can be applied, and neither trained on, saved, "
-                "converted nor sent to a cluster. Copy its file, or use the model of "
-                "napari-pix2pix that it was made of."
+                "The model is an ONNX file or a package: it can be applied, and neither trained "
+                "on, saved nor converted. Copy its file, or use the model of napari-pix2pix that "
+                "it was made of."
             )
 
     def check_discriminator(self) -> None:
