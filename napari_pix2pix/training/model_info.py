@@ -230,9 +230,21 @@ class ModelInfo:
 
     @property
     def splits_output(self) -> bool:
-        """Whether each channel of an output is a layer of its own, as in the training."""
+        """Whether each channel of an output is a layer of its own.
+
+        They are where those of the training were, and where channels have names or colours of
+        their own, which one layer can't show.
+        """
         codec = self.target_codec
-        return self.made_for.target_split and codec.kind == "image" and not codec.layout.rgb
+        if codec.kind != "image" or codec.layout.rgb:
+            return False
+        if codec.channels == 1:
+            return self.made_for.target_split
+        has_names = any(len(names) == codec.channels for names in self.channel_names)
+        shown = (
+            {(look.colour, look.colormap) for look in looks} for looks in self.made_for.target_looks
+        )
+        return self.made_for.target_split or has_names or any(len(each) > 1 for each in shown)
 
     @property
     def scores_by_side(self) -> dict[str, dict[str, float]]:
