@@ -127,7 +127,7 @@ class ImagePredictor(Predictor):
         resample : bool
             Compute at the pixel size that the model was trained on, and come back to the image's
             own pixels: for images of another magnification. The image is read linearly, without
-            aliasing; labels come back by the nearest pixel. Not of dask arrays.
+            aliasing; labels come back by the nearest pixel.
         pixel_size : float, optional
             Height and width of the image's pixels, in the unit of
             ``info.made_for.pixel_size``, where the image does not state it. Layers state it by
@@ -141,7 +141,8 @@ class ImagePredictor(Predictor):
         numpy.ndarray, dask.array.Array for dask, or napari layer for a layer
             The same frames, height and width, with channels as the targets of the training had
             them. A layer lies where its source does, and is not yet in a viewer. Where the targets
-            of the training were a layer each, it is a list of layers, one for each. Several samples
+            of the training were a layer each, or have channels with names or colours of their own,
+            it is a list of layers, one for each. Several samples
             have an axis of their own in front; of a layer, they are a list of results.
 
         Raises
@@ -199,11 +200,6 @@ class ImagePredictor(Predictor):
                 raise InputError(
                     "A dask array is computed later, so there is no progress to report: leave "
                     "on_tile out."
-                )
-            if resample:
-                raise InputError(
-                    "A dask array is computed chunk by chunk on its own pixels: leave resample "
-                    "out, or compute the array first."
                 )
             warn_of_type(opened, self.source_codec)
             warn_of_pixel_size(opened, options, self)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_pix2pix.errors import FileError, Pix2PixError
+from napari_pix2pix.io.hub import HubListing, is_hub_name, list_hub
 from napari_pix2pix.io.model_header import is_foreign, model_files
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.training.model_card import card_line
@@ -20,7 +21,7 @@ class ListedModel:
     Attributes
     ----------
     path : Path
-        The file, or the folder of a package.
+        The file, or the folder of a package; of the Hub its name, ``hf:...``, which `load` takes.
     info : ModelInfo or None
         What the model is; None where it can't be read.
     problem : str
@@ -41,7 +42,10 @@ def list_models(folder: str | os.PathLike[str]) -> list[ListedModel]:
     Parameters
     ----------
     folder : path-like
-        Its own files are listed, and packages that are folders in it.
+        Its own files are listed, and packages that are folders in it. Or a repository on the
+        Hugging Face Hub, ``hf:owner/name``, a folder in it, ``hf:owner/name/folder``, each at a
+        revision where one follows (``@v1``): all safetensors in it are listed. Their headers are
+        fetched, and no weights.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def list_models(folder: str | os.PathLike[str]) -> list[ListedModel]:
     Raises
     ------
     FileError
-        When there is no such folder.
+        When there is no such folder, or the Hub can't be asked.
 
     Examples
     --------
@@ -66,10 +70,23 @@ def list_models(folder: str | os.PathLike[str]) -> list[ListedModel]:
     >>> print(listed.path.name, "-", listed)  # doctest: +ELLIPSIS
     inverter.safetensors - Translates 32-bit floating point images into ... Held-out Pearson ...
     """
+    if is_hub_name(folder):
+        return [_read_listing(listing) for listing in list_hub(folder)]
     path = as_path(folder)
     if not path.is_dir():
         raise FileError(f"{path} is no folder; give one that holds models.")
     return [_read(file) for file in model_files(path)]
+
+
+def _read_listing(listing: HubListing) -> ListedModel:
+    path = Path(listing.name)
+    if listing.header is None:
+        return ListedModel(path, problem=listing.problem)
+    try:
+        info = ModelInfo.from_header(listing.header, path).holding(listing.tensors)
+    except Pix2PixError as error:
+        return ListedModel(path, problem=str(error))
+    return ListedModel(path, replace(info, origin=listing.name))
 
 
 def _read(path: Path) -> ListedModel:

@@ -62,8 +62,9 @@ def load(
         PyTorch implementation of pix2pix saves it, whose architecture, channels and norm follow
         from names and shapes; a ``latest_net_D.pth`` in the same folder becomes its discriminator.
         Or an ONNX file, or a BioImage.IO package (a zip file or a folder), with one image in and
-        one out: ONNX Runtime runs it, so it can be applied and not trained on. No code in any of
-        these is run. ``hf:owner/name`` fetches a model from the Hugging Face Hub, with
+        one out: it can be applied and not trained on. ONNX Runtime runs it, or PyTorch where a
+        package holds the state dict of a network that is known here. No code in any of these is
+        run. ``hf:owner/name`` fetches a model from the Hugging Face Hub, with
         ``@revision`` that of a branch, tag or commit; nothing else uses the network.
     weights : {"last", "best"}, optional
         Which weights are applied, see `Translator.with_weights`; those that the file names when not
@@ -111,7 +112,9 @@ def load(
     path = as_path(path)
     if is_external(path):
         if dropout is not None:
-            raise InputError(f"ONNX Runtime drops nothing: leave dropout out for {path}.")
+            raise InputError(
+                f"Nothing is dropped in ONNX files and packages: leave dropout out for {path}."
+            )
         translator: Translator = load_external(path, dtype=dtype, halo=halo)
         return translator if weights is None else translator.with_weights(weights)
     if halo is not None:

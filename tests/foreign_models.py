@@ -74,7 +74,10 @@ def onnx_file(
 
 
 def package(path: Path, *args: Any, **fields: Any) -> Path:
-    """Write a package with such a network and these steps, by the library of the format."""
+    """Write a package with such a network and these steps, by the library of the format.
+
+    Or with other weights; `tests` are its test images.
+    """
     from napari_pix2pix.export import _package
 
     with _package._quiet():  # it leaves files open
@@ -94,6 +97,8 @@ def _write_package(
     dtypes: tuple[str, str] = ("uint8", "float32"),
     scale: float = 1.0,
     unit: str | None = None,
+    weights: Any = None,
+    tests: tuple[np.ndarray, np.ndarray] | None = None,
     **network: Any,
 ) -> Path:
     from bioimageio.spec import save_bioimageio_package
@@ -103,12 +108,15 @@ def _write_package(
     folder.mkdir()
     side = size if isinstance(size, int) else "side"
     network = {"channels": channels, "axes": axes, "side": side, **network}
-    weights = onnx_file(folder / "weights.onnx", **network)
+    if weights is None:
+        source = onnx_file(folder / "weights.onnx", **network)
+        weights = {"onnx": v0_5.OnnxWeightsDescr(source=source, opset_version=17)}
     shown = size if isinstance(size, int) else getattr(size, "min", 32)
     lengths = {"b": 1, "y": shown, "x": shown}
     arrays = []
-    for name, count, dtype in zip(("source", "target"), channels, dtypes, strict=True):
-        array = np.ones([count if axis == "c" else lengths[axis] for axis in axes], dtype)
+    for end, (name, count) in enumerate(zip(("source", "target"), channels, strict=True)):
+        shape = [count if axis == "c" else lengths[axis] for axis in axes]
+        array = np.ones(shape, dtypes[end]) if tests is None else tests[end]
         np.save(folder / f"{name}.npy", array)
         arrays.append(folder / f"{name}.npy")
     (folder / "README.md").write_text("# A network of others\n\n## Validation\n\nNone.\n")
@@ -160,10 +168,58 @@ def _write_package(
                 postprocessing=after,
             )
         ],
-        weights=v0_5.WeightsDescr(onnx=v0_5.OnnxWeightsDescr(source=weights, opset_version=17)),
+        weights=v0_5.WeightsDescr(**weights),
     )
     save_bioimageio_package(described, output_path=path)
     return path
+
+
+def state_dict_package(
+    path: Path,
+    network: Any,
+    *,
+    name: str,
+    module: str | None = None,
+    kwargs: dict[str, Any] | None = None,
+    tests: tuple[np.ndarray, np.ndarray],
+    **fields: Any,
+) -> Path:
+    """Write a package whose weights are those of a network of PyTorch, and its test images.
+
+    It names its architecture by a library's module, or as a file of its own.
+    """
+    import torch
+
+    weights = path.with_name(f"{path.stem} weights.pt")
+    torch.save(network.state_dict(), weights)
+    code = path.with_name(f"{path.stem}_networks.py")
+    code.write_text("raise SystemExit('this was run')\n")
+
+    from napari_pix2pix.export import _package
+
+    with _package._quiet():
+        made = _describe_state_dict(weights, code, name, module, kwargs or {})
+        return _write_package(path, weights=made, tests=tests, **fields)
+
+
+def _describe_state_dict(
+    weights: Path, code: Path, name: str, module: str | None, kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    from bioimageio.spec.model import v0_5
+
+    architecture: Any
+    if module is None:
+        architecture = v0_5.ArchitectureFromFileDescr(
+            source=code, callable=v0_5.Identifier(name), kwargs=kwargs
+        )
+    else:
+        architecture = v0_5.ArchitectureFromLibraryDescr(
+            callable=v0_5.Identifier(name), kwargs=kwargs, import_from=module
+        )
+    described = v0_5.PytorchStateDictWeightsDescr(
+        source=weights, architecture=architecture, pytorch_version=v0_5.Version("2.4")
+    )
+    return {"pytorch_state_dict": described}
 
 
 def run_package(path: Path, given: np.ndarray) -> np.ndarray:

@@ -184,30 +184,39 @@ def info(model: Path, as_json: bool, **texts: str | None) -> None:
     napari-pix2pix info models/
     napari-pix2pix info dapi.safetensors --authors "A. Person" --licence CC-BY-4.0
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
+    from napari_pix2pix.io.hub import is_hub_name
     from napari_pix2pix.io.model_header import is_external
     from napari_pix2pix.training.model_card import model_card
 
     given = {name: text for name, text in texts.items() if text is not None}
-    if model.is_dir() and not is_external(model):
-        _list_folder(model, given, as_json=as_json)
-        return
-    if given:
+    described = None
+    if is_hub_name(model) or (model.is_dir() and not is_external(model)):
+        described = _describe_several(model, given, as_json=as_json)
+        if described is None:
+            return
+    elif given:
         _write_texts(model, given)
-    described = read_info(model)
+    described = described or read_info(model)
     card = model_card(described, model.stem)
     lines = [card, "", *_details(described), score_table(described.scores_by_side)]
     more = {"weights": list(described.weights), "applied": described.applied, "card": card}
     print_result(described.to_header() | more, "\n".join(lines), as_json=as_json)
 
 
-def _list_folder(folder: Path, texts: dict[str, str], *, as_json: bool) -> None:
-    """Print a line for each model in a folder; files that can't be read with their reason."""
+def _describe_several(folder: Path, texts: dict[str, str], *, as_json: bool) -> ModelInfo | None:
+    """Print a line for each model in a folder or on the Hub, with the reason where it is damaged.
+
+    The only model of a name on the Hub is returned instead, and described as a file is.
+    """
     from napari_pix2pix._list_models import list_models
     from napari_pix2pix.errors import InputError
+    from napari_pix2pix.io.hub import is_hub_name
 
     if texts:
-        raise InputError(f"{folder} is a folder: give one model, to write texts into it.")
+        raise InputError(f"{folder} is no file of its own: give one model, to write texts into it.")
     found = list_models(folder)
+    if is_hub_name(folder) and len(found) == 1 and found[0].info is not None:
+        return found[0].info
     lines = [f"{model.path.name}: {model}" for model in found] or [
         f"There is no model in {folder}."
     ]
@@ -220,6 +229,7 @@ def _list_folder(folder: Path, texts: dict[str, str], *, as_json: bool) -> None:
         for model in found
     ]
     print_result({"models": result}, "\n".join(lines), as_json=as_json)
+    return None
 
 
 def _write_texts(path: Path, texts: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,35 @@ _VERSION = (0, 5)  # the newest model description that is known here
 _TYPICAL = 256  # pixels that a window shows at least, where windows have one size that is chosen
 
 
+@dataclass(frozen=True)
+class PackageFile:
+    """A file of a package, and its hash where that is stated."""
+
+    name: str
+    sha256: str | None
+
+    @classmethod
+    def of(cls, entry: Any) -> PackageFile:
+        """Return the file of an entry of the description."""
+        return cls(str(entry.source), None if entry.sha256 is None else str(entry.sha256))
+
+
+@dataclass(frozen=True, eq=False)
+class Architecture:
+    """Which function or class makes a network of PyTorch, as a package names it."""
+
+    name: str
+    module: str | None  # of a library; None for a file of the package
+    kwargs: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}" if self.module else f"{self.name}, a file of its own"
+
+    def is_in(self, library: str) -> bool:
+        """Whether a library has it."""
+        return (self.module or "").partition(".")[0] == library
+
+
 @dataclass(frozen=True, eq=False)
 class Tensor:
     """What goes into a package's model, or comes out."""
@@ -32,6 +62,7 @@ class Tensor:
     dtype: str
     span: tuple[float, float] | None  # its least and largest values, where both are stated
     steps: tuple[Step, ...]
+    test: PackageFile | None = None  # an array to try the network with
 
     def end(self, name: str, dtype: str) -> End:
         """Return the same for the network's input or output of this name."""
@@ -46,8 +77,8 @@ class Description:
     text: str
     authors: str  # with commas between them
     licence: str
-    weights: str  # name of the ONNX file
-    sha256: str | None
+    weights: PackageFile
+    architecture: Architecture | None  # of a state dict of PyTorch; None: the weights are ONNX
     given: Tensor
     made: Tensor
     sizes: Sizes
@@ -100,10 +131,13 @@ def _read_model(model: ModelDescr) -> Description:
             f"it takes {len(model.inputs)} inputs and makes {len(model.outputs)} outputs, and one "
             "image in and one out are needed"
         )
-    weights = model.weights.onnx
+    weights = model.weights.onnx or model.weights.pytorch_state_dict
     if weights is None:
         others = ", ".join(name for name, entry in model.weights if entry is not None)
-        raise FileError(f"it holds no ONNX weights, which are needed, but {others}")
+        raise FileError(
+            f"it holds neither ONNX weights nor a PyTorch state dict, one of which is needed, but "
+            f"{others}"
+        )
     [given], [made] = model.inputs, model.outputs
     rows, columns = _plane(given)
     return Description(
@@ -111,8 +145,8 @@ def _read_model(model: ModelDescr) -> Description:
         text=str(model.description or model.name),
         authors=", ".join(author.name for author in model.authors),
         licence=str(model.license or ""),
-        weights=str(weights.source),
-        sha256=None if weights.sha256 is None else str(weights.sha256),
+        weights=PackageFile.of(weights),
+        architecture=_read_architecture(getattr(weights, "architecture", None)),
         given=_read_tensor(given),
         made=_read_tensor(made),
         sizes=_read_sizes(given, made),
@@ -134,7 +168,15 @@ def _read_tensor(tensor: InputTensorDescr | OutputTensorDescr) -> Tensor:
         dtype=str(tensor.dtype),
         span=(span[0], span[1]) if known and span is not None else None,
         steps=read_steps(tensor, max(1, len(names))),
+        test=None if tensor.test_tensor is None else PackageFile.of(tensor.test_tensor),
     )
+
+
+def _read_architecture(described: Any) -> Architecture | None:
+    if described is None:
+        return None
+    module = getattr(described, "import_from", None)
+    return Architecture(str(described.callable), module and str(module), dict(described.kwargs))
 
 
 def _plane(tensor: Any) -> tuple[Any, Any]:

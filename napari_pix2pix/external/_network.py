@@ -1,4 +1,4 @@
-"""A network that ONNX Runtime runs, with the steps before and after it."""
+"""A network that an engine runs, with the steps before and after it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import DeviceError, FileError
+from napari_pix2pix.external._engines import Engine
 from napari_pix2pix.external._steps import Step, fit_steps, measure_steps, run_steps
 from napari_pix2pix.inference.devices import is_out_of_memory
 from napari_pix2pix.inference.networks import ExternalNetwork, FloatPlanes
-from napari_pix2pix.io.onnx_file import open_session
+from napari_pix2pix.io.onnx_devices import CPU
 
 _PLANES = "cyx"
 _USUAL_BYTES = 1536.0  # a pixel of a U-Net that has 64 channels at full size, and joins 128
@@ -46,12 +47,12 @@ class Sizes:
     one_by_one: bool = False  # it takes one image at a time
 
 
-class OnnxNetwork(ExternalNetwork):
-    """Runs an ONNX file's network on planes, after some steps and before others."""
+class SteppedNetwork(ExternalNetwork):
+    """Runs a network of others on planes, after some steps and before others."""
 
     def __init__(
         self,
-        content: bytes,
+        engine: Engine,
         given: End,
         made: End,
         sizes: Sizes,
@@ -60,8 +61,8 @@ class OnnxNetwork(ExternalNetwork):
         bytes_per_pixel: float = _USUAL_BYTES,
     ) -> None:
         super().__init__()
-        self._content = content  # sessions can't be copied or sent to another process
-        self._session: Any = None
+        self._engine, self._device = engine, CPU
+        self.library = engine.library
         self._given, self._made, self._sizes = given, made, sizes
         self._before, self._after = tuple(before), tuple(after)
         self._size: tuple[int, int] | None = None  # of the frame, once that is known
@@ -70,12 +71,20 @@ class OnnxNetwork(ExternalNetwork):
         self.halo = sizes.halo or 0
         self.tile = self._find_tile()
         self.measures = measure_steps(before)
-        parts = hashlib.sha256(content)
+        parts = hashlib.sha256(engine.digest)
         parts.update(repr((given, made, sizes, self._before, self._after)).encode())
         self.digest = parts.hexdigest()[:16]
         self.bytes_per_pixel = bytes_per_pixel
 
-    def fitted(self, read: Callable[[], FloatPlanes], size: tuple[int, int]) -> OnnxNetwork:
+    def choose_device(self, wanted: str) -> torch.device:
+        """Return the device of a name, of those of the engine."""
+        return self._engine.choose_device(wanted)
+
+    def use(self, device: torch.device) -> None:
+        """Compute on this device from now on."""
+        self._device = device
+
+    def fitted(self, read: Callable[[], FloatPlanes], size: tuple[int, int]) -> SteppedNetwork:
         """Return the network for a frame: with its steps fitted, where they measure."""
         if not (self.measures or measure_steps(self._after)):
             return self
@@ -99,11 +108,8 @@ class OnnxNetwork(ExternalNetwork):
         finished = [run_steps(self._fit_after(image), image) for image in made]
         return torch.from_numpy(np.stack(finished).astype(np.float32))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> OnnxNetwork:
-        return copy(self)  # nothing in it changes, and a session serves several threads
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_session": None}
+    def __deepcopy__(self, memo: dict[int, Any]) -> SteppedNetwork:
+        return copy(self)  # nothing in it changes, and an engine serves several threads
 
     def _find_tile(self) -> int | None:
         sizes = self._sizes
@@ -135,18 +141,18 @@ class OnnxNetwork(ExternalNetwork):
 
     def _run(self, given: Values) -> list[Values]:
         """Run the network; return the images of a batch, (K, H, W) each."""
-        if self._session is None:
-            self._session = open_session(self._content)
         try:
-            [made] = self._session.run([self._made.name], {self._given.name: given})
+            made = self._engine.run(given, self._device)
+        except DeviceError:
+            raise
         except Exception as error:  # ONNX Runtime has a class for each of its codes
             if is_out_of_memory(error) or "alloc" in str(error).lower():
                 raise MemoryError(str(error)) from error
             shape = " x ".join(map(str, given.shape))
             reason = " ".join(str(error).split())[-200:]
             raise FileError(
-                f"ONNX Runtime can't run the model on an array of {shape} ({reason}): its file "
-                "promises that it can, so take another copy, or ask its authors."
+                f"{self._engine.name} can't run the model on an array of {shape} ({reason}): its "
+                "file promises that it can, so take another copy, or ask its authors."
             ) from error
         axes = self._made.axes
         if made.ndim != len(axes):
@@ -154,14 +160,14 @@ class OnnxNetwork(ExternalNetwork):
                 f"The network makes arrays of {made.ndim} axes, and its file says {len(axes)}."
             )
         if "b" not in axes:
-            return [self._as_planes(made, axes)]
+            return [as_planes(made, axes)]
         parts = np.moveaxis(made, axes.index("b"), 0)
-        return [self._as_planes(part, axes.replace("b", "")) for part in parts]
+        return [as_planes(part, axes.replace("b", "")) for part in parts]
 
-    @staticmethod
-    def _as_planes(made: Values, axes: str) -> Values:
-        """Return (K, H, W) of an array with other axes."""
-        kept = made[tuple(slice(None) if axis in _PLANES else 0 for axis in axes)]
-        left = [axis for axis in axes if axis in _PLANES]
-        ordered = kept.transpose([left.index(axis) for axis in _PLANES if axis in left])
-        return ordered if "c" in left else ordered[np.newaxis]
+
+def as_planes(made: Values, axes: str) -> Values:
+    """Return (K, H, W) of an array with other axes."""
+    kept = made[tuple(slice(None) if axis in _PLANES else 0 for axis in axes)]
+    left = [axis for axis in axes if axis in _PLANES]
+    ordered = kept.transpose([left.index(axis) for axis in _PLANES if axis in left])
+    return ordered if "c" in left else ordered[np.newaxis]

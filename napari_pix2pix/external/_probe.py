@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.external._network import End, OnnxNetwork, Sizes
+from napari_pix2pix.external._engines import OnnxEngine
+from napari_pix2pix.external._network import End, Sizes, SteppedNetwork
 from napari_pix2pix.io.onnx_reading import OnnxFile
 
 _STRIDES = 1, 2, 4, 8, 16, 32, 64, 128, 256
@@ -48,7 +49,7 @@ def _find_stride(onnx: OnnxFile, given: End, made: End, one: bool) -> Sizes:
 
 
 def _try(onnx: OnnxFile, given: End, made: End, sizes: Sizes) -> None:
-    network = OnnxNetwork(onnx.content, given, made, sizes)
+    network = SteppedNetwork(OnnxEngine.of(onnx), given, made, sizes)
     planes = network(torch.zeros(1, given.channels, sizes.least, sizes.least))
     if planes.shape[1] != made.channels:
         raise FileError(f"{onnx.path} makes {planes.shape[1]} channels, and says {made.channels}.")

@@ -49,8 +49,13 @@ class ExternalTranslator(Translator):
         return self._network.digest
 
     @property
+    def library(self) -> str:
+        """The library that a process needs to run it, besides those of this package; or ""."""
+        return self._network.library
+
+    @property
     def tensors(self) -> dict[str, Tensor]:
-        """Refused: ONNX Runtime has the weights."""
+        """Refused: another program has the weights."""
         self.info.check_weights()
         return {}
 

@@ -13,10 +13,18 @@ import torch
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.errors import FileError, InputError, plural
 from napari_pix2pix.external._codecs import own_names, package_codec, plain_codec, target_codec
-from napari_pix2pix.external._description import Description, Tensor, parse_description
-from napari_pix2pix.external._network import End, OnnxNetwork, Sizes
+from napari_pix2pix.external._description import (
+    Architecture,
+    Description,
+    Tensor,
+    parse_description,
+)
+from napari_pix2pix.external._engines import Engine, OnnxEngine, TorchEngine
+from napari_pix2pix.external._network import End, Sizes, SteppedNetwork
 from napari_pix2pix.external._package_files import PackageFiles
 from napari_pix2pix.external._probe import find_sizes
+from napari_pix2pix.external._self_test import check_test_images
+from napari_pix2pix.external._state_dicts import build_network, check_known
 from napari_pix2pix.external._steps import Step, measure_steps
 from napari_pix2pix.external._translator import ExternalTranslator
 from napari_pix2pix.inference.devices import estimate_bytes_per_pixel
@@ -33,13 +41,15 @@ from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.training.state import build_generator
 from napari_pix2pix.training.summary import describe_images
 
+__all__ = ["ExternalTranslator", "load_external"]
+
 _AROUND = 8  # windows of one size, whose halo is not known, overlap by this part of it
 
 
 def load_external(
     path: Path, *, dtype: str | None = None, halo: int | None = None
 ) -> ExternalTranslator:
-    """Read a model that ONNX Runtime runs.
+    """Read a model of another program, which ONNX Runtime or PyTorch runs.
 
     Parameters
     ----------
@@ -74,11 +84,15 @@ def load_external(
         described = parse_description(files.read_description())
     except FileError as error:
         raise FileError(f"{path} can't be applied: {error}".rstrip(".") + ".") from error
-    content = files.read(described.weights, described.sha256)
-    onnx = parse_onnx(content, path)
+    _refuse_options(path, dtype=dtype)
+    if described.architecture is not None:
+        return _state_dict(files, described, described.architecture, halo)
+    onnx = parse_onnx(files.read(described.weights.name, described.weights.sha256), path)
     if FORMAT_NAME in onnx.metadata:
         return _own(onnx, dtype, halo)
-    return _package(onnx, described, dtype, halo)
+    ends = ((described.given, onnx.given), (described.made, onnx.made))
+    given, made = (_described_end(onnx.path, tensor, end) for tensor, end in ends)
+    return _package(path, OnnxEngine.of(onnx), given, made, described, halo)
 
 
 def _own(onnx: OnnxFile, dtype: str | None, halo: int | None) -> ExternalTranslator:
@@ -107,8 +121,8 @@ def _own(onnx: OnnxFile, dtype: str | None, halo: int | None) -> ExternalTransla
     whole = measures_input(generator)
     sizes = Sizes(generator.stride, least, halo=None if whole else generator.halo)
     side = max(2 * generator.stride, generator.least_size)
-    network = OnnxNetwork(
-        onnx.content,
+    network = SteppedNetwork(
+        OnnxEngine.of(onnx),
         End(onnx.given.name, "bcyx", planes.generator_in),
         End(onnx.made.name, "bcyx", planes.generator_out),
         sizes,
@@ -131,25 +145,39 @@ def _plain(onnx: OnnxFile, dtype: str | None, halo: int | None) -> ExternalTrans
     )
     sizes, notes = _with_halo(onnx.path, sizes, halo, (), ())
     name = onnx.path.name
-    network = OnnxNetwork(onnx.content, given, made, sizes)
+    network = SteppedNetwork(OnnxEngine.of(onnx), given, made, sizes)
     network.takes_halo = True
     text = f"ONNX network, from {name}"
     info = _info(source, target, text, (ranges, *notes), _config(network))
     return ExternalTranslator(network, info)
 
 
+def _state_dict(
+    files: PackageFiles, described: Description, architecture: Architecture, halo: int | None
+) -> ExternalTranslator:
+    """Return the model of a package that PyTorch runs, once it makes the package's test image."""
+    weights, tensors = described.weights, (described.given, described.made)
+    check_known(architecture, files.path)
+    content = files.read(weights.name, weights.sha256)
+    channels = described.given.channels, described.made.channels
+    network = build_network(architecture, content, files.path / weights.name, channels)
+    engine = TorchEngine(network)
+    given, made = (tensor.end("image", "float32") for tensor in tensors)
+    steps = described.given.steps, described.made.steps
+    alone = SteppedNetwork(engine, given, made, described.sizes, *steps)
+    check_test_images(alone, described, files)
+    return _package(files.path, engine, given, made, described, halo)
+
+
 def _package(
-    onnx: OnnxFile, described: Description, dtype: str | None, halo: int | None
+    path: Path, engine: Engine, given: End, made: End, described: Description, halo: int | None
 ) -> ExternalTranslator:
     """Return the model of somebody's package, with its steps."""
-    _refuse_options(onnx.path, dtype=dtype)
-    ends = ((described.given, onnx.given), (described.made, onnx.made))
-    given, made = (_described_end(onnx.path, tensor, end) for tensor, end in ends)
     target, last = target_codec(described.made)
     source = package_codec(described.given)
     before, after = described.given.steps, (*described.made.steps, *last)
-    sizes, notes = _with_halo(onnx.path, described.sizes, halo, before, after)
-    network = OnnxNetwork(onnx.content, given, made, sizes, before, after)
+    sizes, notes = _with_halo(path, described.sizes, halo, before, after)
+    network = SteppedNetwork(engine, given, made, sizes, before, after)
     network.takes_halo = described.sizes.halo is None and not measure_steps(after)
     texts = {"authors": described.authors, "licence": described.licence}
     info = _info(source, target, described.text, notes, _config(network, **texts))
@@ -163,7 +191,7 @@ def _package(
     return ExternalTranslator(network, info)
 
 
-def _config(network: OnnxNetwork, authors: str = "", licence: str = "") -> TrainConfig:
+def _config(network: SteppedNetwork, authors: str = "", licence: str = "") -> TrainConfig:
     """Return a config whose norm says whether images are measured; nothing else is known."""
     norm: Literal["instance", "none"] = "instance" if measures_input(network) else "none"
     return TrainConfig(norm=norm, dropout=0.0, authors=authors, licence=licence)

@@ -32,7 +32,7 @@ from napari_pix2pix.inference._run_tiles import FloatPlanes, fits_in_memory, kep
 from napari_pix2pix.inference._stochastic import Dropouts, NoiseKind, dropping, noise_reader
 from napari_pix2pix.inference._turns import TURNS
 from napari_pix2pix.inference.depth import planes_at_once, run_volume
-from napari_pix2pix.inference.devices import choose_device, cut_image, fit_to_memory
+from napari_pix2pix.inference.devices import choose_device_of, cut_image, fit_to_memory
 from napari_pix2pix.inference.networks import (
     ExternalNetwork,
     Network,
@@ -208,8 +208,11 @@ def choose_grid(
     generator: Network, image: LazyImage, options: PredictOptions
 ) -> tuple[TileGrid, int]:
     """Choose tile and batch by the memory of the device, to which the generator is moved."""
-    device = choose_device(options.device or "auto")
-    generator.to(device)
+    device = choose_device_of(generator, options.device)
+    if isinstance(generator, ExternalNetwork):
+        generator.use(device)
+    else:
+        generator.to(device)
     grid = TileGrid.of_network(generator, image.height, image.width)
     if isinstance(generator, ExternalNetwork) and generator.tile is not None:
         return replace(grid, tile=generator.tile), options.batch or 1
@@ -218,7 +221,7 @@ def choose_grid(
         generator,
         generator.in_channels,
         grid,
-        device=device_of(generator),
+        device=device,
         tile=options.tile,
         batch=options.batch,
         whole=measures,

@@ -15,7 +15,7 @@ from napari_pix2pix.data.pixel_size import RESAMPLE_ADVICE, planes_note
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import check_compiler
 from napari_pix2pix.inference._turns import TURNS
-from napari_pix2pix.inference.devices import choose_device
+from napari_pix2pix.inference.devices import choose_device_of
 from napari_pix2pix.inference.networks import ExternalNetwork, measures_input
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor, condition_index
@@ -58,17 +58,15 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
                 "Only networks that do the same with every image can be compiled, and here dropout "
                 "is on or norms measure each image: turn compile off."
             )
-        check_compiler(choose_device(options.device or "auto"))
+        check_compiler(choose_device_of(generator, options.device))
 
 
 def _check_external(options: PredictOptions, network: ExternalNetwork) -> None:
     """Refuse what can't be asked of a network that another program runs."""
-    runs = "ONNX Runtime runs this model"
-    if options.device not in (None, "auto", "cpu"):
-        raise InputError(f"{runs}, on the cpu: leave device out, got {options.device!r}.")
+    choose_device_of(network, options.device)
     if options.precision != "32-true" or options.compile:
         name = "compile" if options.compile else "precision"
-        raise InputError(f"{runs} as its file has it: leave {name} out.")
+        raise InputError(f"The model is run as its file has it: leave {name} out.")
     if options.tile is None or network.tile is None or options.tile == network.tile:
         return
     if network.tile:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import uuid
 from bisect import bisect_left, bisect_right
@@ -18,11 +19,13 @@ from napari_pix2pix.data.box import Box, overlap
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.resampling import ResampledImage
 from napari_pix2pix.data.volumes import VolumeImage
 from napari_pix2pix.errors import DeviceError
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor
+from napari_pix2pix.inference.resampled import box_seen
 from napari_pix2pix.inference.tiling import TileGrid
 
 if TYPE_CHECKING:
@@ -44,22 +47,26 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     # Chunks hold one frame, or all planes of a volume, with all channels. In Y and X they are those
     # of the first source array, moved to the grid of the stride and joined until they are twice the
     # halo or more. Frames that are needed whole are one chunk, unless they are measured once for
-    # all of their chunks.
+    # all of their chunks. Chunks are of the image's own pixels, also where it is resampled.
     import dask.array as da
     from dask.highlevelgraph import HighLevelGraph
 
-    pixel = predictor.part_like(image, options.output)
+    computed = predictor.as_computed(image, options)
+    pixel = predictor.part_like(computed, options.output)
     own, size = predictor.detached_copy(), (image.height, image.width)
     measured_parts: list[Box] = []
     whole = predictor.is_predicted_whole(options.norm_statistics)
     if predictor.is_measured_apart(options.norm_statistics):
-        whole = own.fits(image, options)
-        measured_parts = [] if whole else own.measured_parts(image, options)
+        whole = own.fits(computed, options)
+        measured_parts = [] if whole else _parts_read(own, computed, options)
     grid = TileGrid.of_network(predictor.generator, *size)
     arrays = [_as_dask(member.array) for member in image.members]
     cuts: list[_Spans] = [[(0, image.height)], [(0, image.width)]]
     if not whole:
-        cuts = [_joined(lengths, grid) for lengths in image.members[0].in_plane(arrays[0].chunks)]
+        sizes = zip(size, (computed.height, computed.width), strict=True)
+        halos = [math.ceil(grid.halo * before / after) for before, after in sizes]
+        lengths = image.members[0].in_plane(arrays[0].chunks)
+        cuts = [_joined(*axis, grid.stride) for axis in zip(lengths, halos, strict=True)]
     planes = [(image.depth,)] if isinstance(image, VolumeImage) else []  # in one chunk
     name = f"pix2pix-{uuid.uuid4().hex}"
     place = _Place(predictor.target_codec.layout, len(pixel), image.frame_shape, pixel.dtype)
@@ -83,16 +90,16 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
             graph[measured] = (task, f"{name}-predict", [keys for _, keys in shards])
         for (i, rows), (j, columns) in itertools.product(*map(enumerate, cuts)):
             region = Box(*rows, *columns)
-            seen = grid.seen(grid.rounded(region))
+            seen = box_seen(own, image, options, region)
             extents = [member.extent(frames, seen.rows, seen.columns) for member in image.members]
             excerpts = list(map(find_excerpt, arrays, edges, extents))
             chunk = _Chunk(shell, frame, region, place, [part for part, _ in excerpts])
             keys = [keys for _, keys in excerpts]
             key = (name, *place.axes([*index, *(0 for _ in planes), 0, i, j]))
             graph[key] = (chunk, f"{name}-predict", keys, measured)
-    lengths = [tuple(stop - start for start, stop in spans) for spans in cuts]
+    sides = [tuple(stop - start for start, stop in spans) for spans in cuts]
     each = [(1,) * length for length in image.frame_shape]
-    chunks = place.axes([*each, *planes, (len(pixel),), *lengths])
+    chunks = place.axes([*each, *planes, (len(pixel),), *sides])
     sources: list[Any] = arrays
     layers = HighLevelGraph.from_collections(name, graph, dependencies=sources)
     return da.Array(layers, name, tuple(chunks), dtype=pixel.dtype)
@@ -187,10 +194,17 @@ def _as_dask(array: Any) -> Array:
     return array if isinstance(array, da.Array) else da.from_array(array)
 
 
-def _joined(lengths: Sequence[int], grid: TileGrid) -> _Spans:
+def _parts_read(predictor: Predictor, computed: LazyImage, options: PredictOptions) -> list[Box]:
+    """Return the parts of an image's own pixels that are read when a frame is measured."""
+    parts = predictor.measured_parts(computed, options)
+    if isinstance(computed, ResampledImage):
+        return [computed.resampling.needs(part) for part in parts]
+    return parts
+
+
+def _joined(lengths: Sequence[int], halo: int, stride: int) -> _Spans:
     """Move the edges of chunks to the grid of the stride, and join those that are too small."""
-    size, stride = sum(lengths), grid.stride
-    least = max(stride, 2 * grid.halo)
+    size, least = sum(lengths), max(stride, 2 * halo)
     edges = [0]
     for edge in itertools.accumulate(lengths[:-1]):
         edge = round(edge / stride) * stride

@@ -48,10 +48,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 def free_memory(device: torch.device | str) -> int:
     """Return the bytes that can still be allocated on a device without swapping."""
     device = torch.device(device)
-    if device.type == "cuda":
+    # A program that runs a network may use a GPU that PyTorch knows nothing of.
+    if device.type == "cuda" and torch.cuda.is_available():
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused
-    if device.type == "mps":
+    if device.type == "mps" and torch.backends.mps.is_available():
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return available_memory()
 
@@ -250,6 +251,13 @@ def choose_device(wanted: str = "auto") -> torch.device:
         names = ", ".join(map(str, devices))
         raise DeviceError(f"There is no device {wanted!r} here: choose auto or one of {names}.")
     return device
+
+
+def choose_device_of(network: nn.Module, wanted: str | None) -> torch.device:
+    """Return the device that a network runs on; the fastest that it can without a name."""
+    if isinstance(network, ExternalNetwork):
+        return network.choose_device(wanted or "auto")
+    return choose_device(wanted or "auto")
 
 
 def available_devices() -> list[torch.device]:

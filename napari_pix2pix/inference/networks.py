@@ -20,7 +20,7 @@ FloatPlanes: TypeAlias = NDArray[np.float32]
 
 
 class ExternalNetwork(nn.Module, ABC):
-    """A network that another program runs, on the CPU; it has no layers that can be changed."""
+    """A network that another program runs; it has no layers that can be changed."""
 
     ndim = 2  # it is given images, not volumes
     # How images are cut for it is said as generators say it: see `TileGrid`.
@@ -35,10 +35,19 @@ class ExternalNetwork(nn.Module, ABC):
     measures: bool  # what it does depends on the whole frame, which `fitted` is told
     digest: str  # 16 hexadecimal digits that tell it from others
     bytes_per_pixel: float  # of a window, about
+    library: str  # that a process needs to run it, besides those of this package; or ""
 
     @abstractmethod
     def forward(self, planes: Tensor) -> Tensor:
         """Map planes (B, C, H, W) to planes (B, K, H, W), both on the CPU."""
+
+    @abstractmethod
+    def choose_device(self, wanted: str) -> torch.device:
+        """Return the device of a name, or the fastest for ``auto``; a `DeviceError` if it can't."""
+
+    @abstractmethod
+    def use(self, device: torch.device) -> None:
+        """Compute on this device from now on."""
 
     @abstractmethod
     def fitted(self, read: Callable[[], FloatPlanes], size: tuple[int, int]) -> ExternalNetwork:
@@ -59,13 +68,13 @@ def own_generator(network: Network) -> UNet | ResNet:
     """Return a generator of ours; raises `InputError` where another program runs the network."""
     if isinstance(network, ExternalNetwork):
         raise InputError(
-            "ONNX Runtime runs this model, so nothing is known of its layers: use the model of "
-            "napari-pix2pix that it was made of."
+            "The model is an ONNX file or a package, so nothing is known of its layers: use the "
+            "model of napari-pix2pix that it was made of."
         )
     return network
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Return where a network runs; networks of other programs run on the CPU."""
+    """Return where a network's planes are; those of other programs' networks are on the CPU."""
     weight = next(network.parameters(), None)
     return torch.device("cpu") if weight is None else weight.device

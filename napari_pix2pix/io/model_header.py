@@ -7,6 +7,7 @@ import operator
 import os
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,11 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"Can't read {path}: it is not a napari-pix2pix model, or it is cut short or damaged "
             f"({error}): use another copy of it."
         ) from error
+    return parse_header(path, metadata)
+
+
+def parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the header that a file's metadata hold; `path` is what errors name."""
     if FORMAT_NAME not in metadata:
         raise FileError(
             f"{path} is not a napari-pix2pix model: it is a safetensors file of another program; "

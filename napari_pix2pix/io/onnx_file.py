@@ -14,6 +14,7 @@ from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.io.libraries import needing
+from napari_pix2pix.io.onnx_devices import CPU, check_runs_on, providers_of
 from napari_pix2pix.io.onnx_graph import INPUT, OUTPUT, build_graph
 from napari_pix2pix.io.paths import replacing
 
@@ -74,11 +75,17 @@ def check_onnx(path: Path, generator: UNet | ResNet) -> None:
                 )
 
 
-def open_session(model: Path | bytes) -> Any:
-    """Open an ONNX file, or what it holds, for ONNX Runtime on the CPU."""
+def open_session(model: Path | bytes, device: torch.device = CPU) -> Any:
+    """Open an ONNX file, or what it holds, for ONNX Runtime; a `DeviceError` if not there."""
     with needing("onnx", "An ONNX file"):
         from onnxruntime import InferenceSession, SessionOptions
     options = SessionOptions()
     options.log_severity_level = _FATAL  # what goes wrong is raised, too
     options.intra_op_num_threads = torch.get_num_threads()
-    return InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # Without its fallback, which prints and goes on elsewhere when a device fails.
+    session = InferenceSession(
+        model, options, providers=providers_of(device), enable_fallback=False
+    )
+    session.disable_fallback()
+    check_runs_on(session, device)
+    return session

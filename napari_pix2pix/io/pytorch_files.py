@@ -8,8 +8,9 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from os import SEEK_END
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -142,7 +143,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Such files are pickles, which could hold code: PyTorch reads the weights alone and refuses all
     else. Prefixes that wrappers put before names are removed.
     """
-    content = _read(path)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise FileError(f"Can't read {path}: {error.strerror or error}.") from error
+    with file:
+        return parse_weights(file, path)
+
+
+def parse_weights(file: BinaryIO, path: Path) -> dict[str, Tensor]:
+    """Parse what such a file holds; `path` is what errors name."""
+    size = file.seek(0, SEEK_END)
+    content = _parse(file, size, path)
     if not isinstance(content, Mapping) or not content:
         raise FileError(
             f"{path} holds no weights but {_kind(content)}: give what "
@@ -155,7 +167,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "torch.save(network.state_dict(), path) has them."
         )
     weights: dict[str, Tensor] = dict(content)
-    _check_sizes(path, weights)
+    _check_sizes(path, weights, size)
     for prefix in _WRAPPERS:
         if all(name.startswith(prefix) for name in weights):
             weights = {name.removeprefix(prefix): value for name, value in weights.items()}
@@ -175,17 +187,14 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
             raise OSError(str(error)) from error  # such as a full disk
 
 
-def _read(path: Path) -> Any:
-    """Load a file of weights; a `FileError` where it is missing, damaged or holds more."""
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise FileError(f"Can't read {path}: {error.strerror or error}.") from error
+def _parse(file: BinaryIO, size: int, path: Path) -> Any:
+    """Load a file of weights; a `FileError` where it is damaged or holds more."""
     try:
         # Given a name, PyTorch might take the file for one of another kind.
-        with file, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TorchScript, which is refused
-            _check_packing(path)
+            _check_packing(file, size, path)
+            file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True)
     except FileError:
         raise
@@ -201,23 +210,23 @@ def _read(path: Path) -> Any:
         ) from error
 
 
-def _check_packing(path: Path) -> None:
+def _check_packing(file: BinaryIO, size: int, path: Path) -> None:
     """Refuse an archive whose parts are compressed: PyTorch's are not, and small ones may swell."""
-    if not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(file):
         return
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         unpacked = sum(part.file_size for part in archive.infolist())
-    if unpacked > path.stat().st_size:
+    if unpacked > size:
         raise FileError(
             f"{path} is compressed in a way that PyTorch's files are not, and would unpack to "
             f"{unpacked / 1e6:.0f} MB: use another copy of it."
         )
 
 
-def _check_sizes(path: Path, weights: Mapping[str, Tensor]) -> None:
+def _check_sizes(path: Path, weights: Mapping[str, Tensor], size: int) -> None:
     """Refuse weights that claim more values than the file holds, such as one value repeated."""
     claimed = sum(value.numel() * value.element_size() for value in weights.values())
-    if claimed > path.stat().st_size:
+    if claimed > size:
         raise FileError(
             f"{path} claims weights of {claimed / 1e6:.0f} MB, and the file is smaller: use "
             "another copy of it."

@@ -140,7 +140,14 @@ def discriminator_path(generator: Path) -> Path | None:
 
 def read_generator(path: Path) -> tuple[ReferenceGenerator, dict[str, Tensor]]:
     """Read a generator's file: which network it holds, and the weights for our form of it."""
-    weights = without_idle_statistics(read_weights(path))
+    return parse_generator(path, read_weights(path))
+
+
+def parse_generator(
+    path: Path, weights: Mapping[str, Tensor]
+) -> tuple[ReferenceGenerator, dict[str, Tensor]]:
+    """Return the network that has these weights, and the weights for our form of it."""
+    weights = without_idle_statistics(weights)
     shapes = shapes_of(weights)
     _check_family(path, shapes)
     network = _infer_unet(shapes) if "model.model.0.weight" in shapes else _infer_resnet(shapes)

@@ -20,7 +20,7 @@ from napari_pix2pix.inference.checks import (
     warn_of_pixel_size,
     warn_of_type,
 )
-from napari_pix2pix.inference.devices import block_side, choose_device
+from napari_pix2pix.inference.devices import block_side, choose_device_of
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
@@ -251,7 +251,7 @@ def _side(
     generator = translator.generator
     size = (planes.height, planes.width) if measures else region.size
     grid = TileGrid.of_network(generator, *size)
-    chosen = choose_device(device or "auto")
+    chosen = choose_device_of(generator, device)
     side = block_side(generator, generator.in_channels, grid, device=chosen, planes=planes.depth)
     if measures and not side:
         return 0  # what is measured fits into memory as a whole

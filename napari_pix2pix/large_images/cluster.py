@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from uuid import uuid4
 from napari_pix2pix import __version__
 from napari_pix2pix._load import load
 from napari_pix2pix.errors import DeviceError, FileError, Remedy
+from napari_pix2pix.external.models import ExternalTranslator
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.io.resumable import BlockChecksums, ResumableImage, part_folder, write_block
 from napari_pix2pix.large_images._job import Block, Job, Work, block_checksum, reason_of
@@ -39,6 +41,7 @@ def connect(address: str, translator: Translator) -> Iterator[Cluster]:
     client, name = _client(address), f"pix2pix-{uuid4().hex}"
     try:
         _check_workers(client, address)
+        _check_library(client, translator)
         client.register_plugin(_plugin(WorkerModel(_packed(translator))), name)
         try:
             yield Cluster(client, address, name)
@@ -113,7 +116,7 @@ class ClusterWorker:
 class WorkerModel:
     """A model in a worker, from the bytes of its file, and the images that it is applied to."""
 
-    def __init__(self, packed: bytes) -> None:
+    def __init__(self, packed: bytes | ExternalTranslator) -> None:
         self._packed = packed
         self._translator: Translator | None = None
         self._works: dict[Job, Work] = {}
@@ -208,6 +211,23 @@ def _check_workers(client: Client, address: str) -> None:
             )
 
 
+def _check_library(client: Client, translator: Translator) -> None:
+    """Refuse a cluster whose workers lack the library that runs a model of another program."""
+    library = translator.library if isinstance(translator, ExternalTranslator) else ""
+    if not library:
+        return
+    for worker, is_there in client.run(_has, library, on_error="ignore").items():
+        if not is_there:
+            raise DeviceError(
+                f"The worker {worker} lacks {library}, which runs this model: install the extra "
+                "onnx everywhere (pip install 'napari-pix2pix[onnx]')."
+            )
+
+
+def _has(library: str) -> bool:
+    return find_spec(library) is not None
+
+
 def _version() -> str:
     return __version__
 
@@ -243,14 +263,18 @@ def _cluster_errors(address: str) -> Iterator[None]:
         ) from error
 
 
-def _packed(translator: Translator) -> bytes:
+def _packed(translator: Translator) -> bytes | ExternalTranslator:
+    if isinstance(translator, ExternalTranslator):
+        return translator  # it holds the bytes of its file, and opens them in each process anew
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         translator.save(path, slim=True)
         return path.read_bytes()
 
 
-def _unpacked(packed: bytes) -> Translator:
+def _unpacked(packed: bytes | ExternalTranslator) -> Translator:
+    if isinstance(packed, ExternalTranslator):
+        return packed
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         path.write_bytes(packed)

@@ -159,7 +159,7 @@ class ModelInfo:
     unlike: UnlikeShares | None = None  # None where it was not learnt what is usual
     made_for: MadeFor = field(default_factory=MadeFor)  # as far as the pairs state it
     origin: str = ""  # name and revision in a repository, where it was fetched from one
-    engine: Engine = "torch"  # what runs it; files do not say so
+    engine: Engine = "torch"  # "onnx" is said of all that other programs run; files say nothing
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
@@ -230,9 +230,21 @@ class ModelInfo:
 
     @property
     def splits_output(self) -> bool:
-        """Whether each channel of an output is a layer of its own, as in the training."""
+        """Whether each channel of an output is a layer of its own.
+
+        They are where those of the training were, and where channels have names or colours of
+        their own, which one layer can't show.
+        """
         codec = self.target_codec
-        return self.made_for.target_split and codec.kind == "image" and not codec.layout.rgb
+        if codec.kind != "image" or codec.layout.rgb:
+            return False
+        if codec.channels == 1:
+            return self.made_for.target_split
+        has_names = any(len(names) == codec.channels for names in self.channel_names)
+        shown = (
+            {(look.colour, look.colormap) for look in looks} for looks in self.made_for.target_looks
+        )
+        return self.made_for.target_split or has_names or any(len(each) > 1 for each in shown)
 
     @property
     def scores_by_side(self) -> dict[str, dict[str, float]]:
@@ -342,9 +354,9 @@ class ModelInfo:
         """Refuse to do what needs the weights, where another program has them."""
         if self.engine != "torch":
             raise InputError(
-                "ONNX Runtime runs this model: it can be applied, and neither trained on, saved, "
-                "converted nor sent to a cluster. Copy its file, or use the model of "
-                "napari-pix2pix that it was made of."
+                "The model is an ONNX file or a package: it can be applied, and neither trained "
+                "on, saved nor converted. Copy its file, or use the model of napari-pix2pix that "
+                "it was made of."
             )
 
     def check_discriminator(self) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.external._description import parse_description
+from napari_pix2pix.external._description import PackageFile, parse_description
 from napari_pix2pix.external._network import Sizes
 
 pytest.importorskip("bioimageio.core", reason="needs the extra bioimageio")
@@ -80,14 +80,14 @@ def test_sizes_are_those_that_both_sides_take(rows, columns, halo, sizes):
 
 def test_all_that_matters_is_read():
     found = parse_description(described())
-    assert (found.authors, found.licence, found.weights) == ("Ada Lovelace", "MIT", "weights.onnx")
+    assert (found.authors, found.licence) == ("Ada Lovelace", "MIT")
+    assert (found.weights, found.architecture) == (PackageFile("weights.onnx", None), None)
     assert (found.given.axes, found.given.dtype, found.given.names) == (
         "bcyx",
         "uint16",
         ("intensity",),
     )
     assert found.made.span == (0, 1)
-    assert found.sha256 is None
 
 
 def test_axis_of_one_plane_is_kept():

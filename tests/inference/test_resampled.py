@@ -95,10 +95,45 @@ def test_what_is_missing_is_said(gray):
             resample_image(image, ON, model, codec)
 
 
-def test_dask_arrays_are_refused(gray):
+@pytest.mark.parametrize(
+    ("size", "norm", "tile", "blocks"),
+    [
+        (0.4, "batch", 0, (2, 3, 2)),
+        (2.3, "batch", 0, (2, 3, 3)),
+        (0.4, "instance", 0, (2, 1, 1)),
+        (0.4, "instance", 8, (2, 3, 2)),  # measured once for all chunks
+    ],
+)
+def test_dask_arrays_are_resampled_chunk_by_chunk(size, norm, tile, blocks, gray):
     da = pytest.importorskip("dask.array")
-    with pytest.raises(InputError, match="compute the array first"):
-        gray(da.zeros((40, 40)), resample=True, pixel_size=0.5)
+    model = gray if norm == "batch" else learn(noise(48, 48, seed=1), norm=norm)
+    image = noise(2, 110, 97)
+    options = {"resample": True, "pixel_size": size, "tile": tile}
+    lazy = model(da.from_array(image, chunks=(1, 40, 33)), **options)
+    assert lazy.numblocks == blocks
+    np.testing.assert_allclose(lazy.compute(), model(image, **options), atol=1e-5)
+
+
+def test_a_chunk_of_a_dask_array_reads_its_own_surroundings_alone(gray):
+    da = pytest.importorskip("dask.array")
+    read = []
+
+    def block(block_info):
+        read.append(block_info[None]["chunk-location"])
+        return np.zeros((16, 16), np.float32)
+
+    image = da.map_blocks(
+        block, chunks=((16,) * 20, (16,) * 2), dtype=np.float32, meta=np.zeros((0, 0), np.float32)
+    )
+    lazy = gray(image, resample=True, pixel_size=0.5)
+    lazy[:8, :8].compute()
+    assert 0 < len(set(read)) < 20
+
+
+def test_a_dask_array_that_cannot_be_resampled_is_refused_before_it_is_read(gray):
+    da = pytest.importorskip("dask.array")
+    with pytest.raises(InputError, match="does not state its pixel size"):
+        gray(da.zeros((40, 40)), resample=True)
 
 
 def test_another_size_is_warned_of_unless_resampled(gray):

@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from helpers import gray_noise, make_model
+from foreign_models import onnx_file
+from helpers import gray_noise, make_model, noise
 
+from napari_pix2pix import load
 from napari_pix2pix.cli import main
 from napari_pix2pix.errors import DeviceError, FileError, Remedy
 from napari_pix2pix.io.reading import read_image
@@ -130,6 +132,29 @@ def test_measured_frames_are_measured_once_for_all_workers(scheduler, tmp_path, 
         there = translate_file(model, source, image, tmp_path / "there.zarr", cluster=cluster)
     here = translate_file(model, source, image, tmp_path / "here.zarr")
     assert same(read_image(there).data, read_image(here).data)
+
+
+def test_workers_run_models_of_other_programs(scheduler, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    model = load(onnx_file(tmp_path / "plain.onnx"), halo=1)
+    source, pixels = tmp_path / "in.zarr", noise(70, 90)
+    write_image(source, pixels, "YX", {}, {})
+    image = read_image(source)
+    with connect(scheduler.scheduler_address, model) as cluster:
+        out = translate_file(model, source, image, tmp_path / "out.zarr", cluster=cluster)
+    np.testing.assert_allclose(read_image(out).data, model(pixels), atol=1e-5)
+
+
+def test_workers_without_the_library_of_a_model_are_named(scheduler, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    model = load(onnx_file(tmp_path / "plain.onnx"), halo=1)
+    model.generator.library = "no_such_library"
+    words = r"worker tcp://.* lacks no_such_library, which runs this model"
+    with (
+        pytest.raises(DeviceError, match=words),
+        connect(scheduler.scheduler_address, model),
+    ):
+        pass
 
 
 def test_warnings_of_workers_are_heard_once(scheduler, tmp_path):

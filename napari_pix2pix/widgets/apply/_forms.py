@@ -200,9 +200,9 @@ class PredictOptionsForm(OptionsForm):
         self._allow("dropout", drops, "This model has no dropout layers.")
         has_batch_norm = is_ours and config.norm == "batch"
         self._allow("norm_statistics", has_batch_norm, "This model has no batch norm.")
-        for name in ("tile", "device", "precision", "compile"):
+        for name in ("tile", "precision", "compile"):
             if name in self.editors:
-                self._allow(name, is_ours, "ONNX Runtime runs this model, as its file has it.")
+                self._allow(name, is_ours, "The model is run as its file has it.")
         knows = card.made_for.pixel_size is not None
         for name in ("resample", "pixel_size"):
             self._allow(name, knows, "The model does not know the pixel size of its training.")

@@ -257,7 +257,7 @@ class Canvas:
 
 def _for_viewer(options: PredictOptions, translator: Translator) -> PredictOptions:
     """Fill in what was left open: tiles that show progress, unless norms measure the image."""
-    from napari_pix2pix.inference.devices import choose_device
+    from napari_pix2pix.inference.devices import choose_device_of
     from napari_pix2pix.inference.networks import ExternalNetwork, measures_input
 
     tile, batch = options.tile, options.batch
@@ -265,7 +265,7 @@ def _for_viewer(options: PredictOptions, translator: Translator) -> PredictOptio
     has_own = isinstance(network, ExternalNetwork) and network.tile is not None
     if tile is None and not (has_own or measures_input(network, options.norm_statistics)):
         tile = tile_side(translator)
-    if batch is None and choose_device(options.device or "auto").type == "cpu":
+    if batch is None and choose_device_of(network, options.device).type == "cpu":
         batch = 1  # more at once are no faster there
     output = options.output if options.samples == 1 else "float"
     return options.model_copy(update={"tile": tile, "batch": batch, "output": output})

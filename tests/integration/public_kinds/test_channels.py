@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
+from napari.layers import Image
 
 from napari_pix2pix import evaluate, load, train
 from napari_pix2pix.cli import main
+from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.io.reading import read_image
+from napari_pix2pix.io.writing import write_image
 
 FIELDS = helpers.TINY | {"steps": 1, "dropout": 0}
 TINY = [word for name, value in FIELDS.items() for word in (f"--{name.replace('_', '-')}", value)]
@@ -173,3 +177,47 @@ def test_a_resumed_file_of_other_channels_is_refused(place, tmp_path):
     assert invoke(*words).exit_code == 0
     said = invoke(*words, "--source-channels", "1", "--resume")
     assert "other channels" in said.stderr
+
+
+LOOKS = (
+    ChannelLook("#0000FF", limits=(10.0, 200.0)),
+    ChannelLook("#00FF00", limits=(0.0, 90.0)),
+    ChannelLook("#FF00FF", limits=(5.0, 250.0)),
+)
+STAINS = ("DAPI", "MAP2", "NFH")
+
+
+@pytest.fixture(scope="module")
+def stained(tmp_path_factory):
+    """A model that was trained on a file whose channels have names and colours."""
+    folder = tmp_path_factory.mktemp("stained")
+    source = write_image(folder / "s.tif", helpers.integer_noise(64, 64), "YX")
+    planes = helpers.integer_noise(3, 64, 64)
+    target = write_image(folder / "t.tif", planes, "CYX", channel_names=STAINS, looks=LOOKS)
+    done = invoke("train", source, target, "-o", folder / "m.safetensors", *TINY)
+    assert done.exit_code == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("out", ["o.tif", "o.ome.tif", "o.ome.zarr"])
+@pytest.mark.parametrize("part", [[], ["--region", "0:64,0:48"]])  # a part is made block by block
+def test_files_of_many_channels_have_the_names_and_colours_of_each(stained, out, part, tmp_path):
+    words = ["apply", stained / "m.safetensors", stained / "s.tif", "-o", tmp_path / out]
+    done = invoke(*words, *part)
+    assert done.exit_code == 0, done.stderr
+    made = read_image(tmp_path / out)
+    assert made.channel_names == STAINS
+    assert [look.colour for look in made.looks] == [look.colour for look in LOOKS]
+    if out != "o.ome.tif":  # which has no place for ranges
+        assert [look.limits for look in made.looks] == [look.limits for look in LOOKS]
+
+
+def test_layers_of_many_channels_are_one_each_with_its_name_and_colour(stained):
+    model = load(stained / "m.safetensors")
+    layers = model(Image(helpers.integer_noise(64, 64), name="phase", scale=(0.5, 0.5)))
+    assert [layer.name for layer in layers] == [f"phase [pix2pix, {name}]" for name in STAINS]
+    for layer, look in zip(layers, LOOKS, strict=True):
+        wanted = [int(look.colour[first : first + 2], 16) / 255 for first in (1, 3, 5)]
+        np.testing.assert_allclose(layer.colormap.colors[-1][:3], wanted)
+        assert layer.contrast_limits == list(look.limits)
+        assert layer.scale.tolist() == [0.5, 0.5]
