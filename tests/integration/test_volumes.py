@@ -21,6 +21,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.large_images import translate_file
+from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 from napari_pix2pix.training.config import TrainConfig
 
 TINY = {
@@ -221,6 +222,14 @@ def test_objects_are_told_apart_over_planes():
     assert made.dtype.kind in "iu"
     # The baseline, Otsu's threshold and a watershed, finds objects in all three axes.
     assert model.scores.baseline["f1"] > 0.5
+    result = evaluate(model, image, labels)
+    counts = label_counts(made, labels, kind="instances")
+    assert result["prediction"] == pytest.approx(
+        pool_label_scores([counts], full=True), nan_ok=True
+    )
+    assert result["baseline"]["f1"] > 0.5
+    assert len(result["images"]) == 1
+    assert "three dimensions" in result["notes"][-1]
 
 
 def test_classes_of_voxels_are_weighed_and_scored():
@@ -232,12 +241,13 @@ def test_classes_of_voxels_are_weighed_and_scored():
     assert "dice" in model.scores.prediction
 
 
-def test_volumes_are_scored_plane_by_plane(model):
+def test_images_of_volumes_are_scored_plane_by_plane(model):
     volume = noise(6, 20, 20)
     made = model(volume)
     result = evaluate(model, volume, made)
     assert len(result["images"]) == 6
     assert result["prediction"]["l1"] == 0
+    assert any("plane by plane" in note for note in result["notes"])
 
 
 def test_last_planes_of_deep_volumes_are_held_out():

@@ -67,6 +67,7 @@ class Scatter(ThemedPlots):
 
 
 _KINDS = {"automatic": "auto", "intensities": "image", "classes": "classes", "objects": "instances"}
+_VOLUMES = {"automatic": "auto", "plane by plane": "planes", "in three dimensions": "volumes"}
 
 
 class EvaluateView(ModelView):
@@ -95,6 +96,7 @@ class EvaluateView(ModelView):
         )
         fields = EvaluateOptions.model_fields
         self.kind = make_editor("kind", fields["kind"], choices=_KINDS.items())
+        self.volumes = make_editor("objects", fields["objects"], choices=_VOLUMES.items())
         self.difference = make_editor("difference", fields["difference"])
         self.segments = make_editor("segments", fields["segments"])
         self._recall()
@@ -136,6 +138,7 @@ class EvaluateView(ModelView):
         model = bool(self.what.currentData())
         self.show_row(self.prediction, not model)
         self.show_row(self.kind.native, not model)
+        self.show_row(self.volumes.native, not model)
         self.picker.setVisible(model)
         self.show_row(self.condition, model and self.condition.count() > 0)
         self.sources.setToolTip(
@@ -148,7 +151,10 @@ class EvaluateView(ModelView):
     def options(self) -> EvaluateOptions:
         """Return what is chosen besides layers and models."""
         return EvaluateOptions(
-            kind=self.kind.value, difference=self.difference.value, segments=self.segments.value
+            kind=self.kind.value,
+            objects=self.volumes.value,
+            difference=self.difference.value,
+            segments=self.segments.value,
         )
 
     def remember(self) -> None:
@@ -163,6 +169,7 @@ class EvaluateView(ModelView):
         with suppress(ValueError):
             options = EvaluateOptions(**fields)
             self.kind.value = options.kind
+            self.volumes.value = options.objects
             self.difference.value = options.difference
             self.segments.value = options.segments
 
@@ -202,6 +209,7 @@ class EvaluateView(ModelView):
             "Mask": self.mask,
             "Condition": self.condition,
             self.kind.label: self.kind.native,
+            self.volumes.label: self.volumes.native,
         }
         for label, field in rows.items():
             self.form.addRow(label, field)
