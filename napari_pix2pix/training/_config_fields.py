@@ -140,7 +140,8 @@ class ConfigFields(BaseModel):
     correct_shift: bool = Field(
         False,
         description="Correct a constant shift between sources and targets before training, by "
-        "whole pixels and the same in all pairs. The output then lies where the source lies.",
+        "whole pixels (of volumes whole planes too) and the same in all pairs. The output then "
+        "lies where the source lies.",
     )
     source_normalisation: Normalisation = Field(
         "percentile",
