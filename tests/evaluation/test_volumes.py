@@ -5,6 +5,7 @@ from scipy import ndimage
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.evaluation import Measures, score_images
+from napari_pix2pix.evaluation._report import report_html
 from napari_pix2pix.evaluation.scoring import EvaluationCase
 from napari_pix2pix.evaluation.volumes import choose_volumes
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
@@ -105,3 +106,11 @@ def test_choice_of_the_user_holds():
     assert "plane by plane" in notes[0]
     with pytest.raises(InputError, match="no stacks"):
         choose_volumes(open_pair(Pair(nuclei()[0], nuclei()[0])), "instances", "volumes")
+
+
+def test_report_shows_a_plane_of_each_volume(case_of_labels, evaluated):
+    truth = np.stack([nuclei(0), nuclei(1)])
+    result = evaluated(as_volumes(case_of_labels(truth, np.roll(truth, 1, axis=1))))
+    page = report_html(result, samples=0)
+    assert "volume 1" in page
+    assert page.count("<h3>") == 2  # the best and the worst
