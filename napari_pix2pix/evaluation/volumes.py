@@ -14,8 +14,8 @@ from napari_pix2pix.metrics.summary import Kind
 TOGETHER = "Labels are scored in three dimensions: all planes of a volume together."
 PLANE_BY_PLANE = "Volumes of images are scored plane by plane, as SSIM and spectra are defined."
 _NUMBERED = (
-    "Objects are scored in three dimensions, as they keep their numbers from plane to plane: "
-    "choose planes if these are times or positions."
+    "Objects are scored in three dimensions, as they keep their numbers from plane to plane; if "
+    "these are times or positions, choose: plane by plane."
 )
 _MOST_STEPS = 8  # from a plane to the next one, that are looked at
 
@@ -32,7 +32,7 @@ def choose_volumes(
         if not has_planes or len(shapes) > 1:
             raise InputError(
                 "Labels are to be scored in volumes, and truth and prediction are no stacks of the "
-                "same axes: choose planes."
+                "same axes: choose plane by plane."
             )
         return True, [TOGETHER]
     if kind != "instances" or not has_planes or len(shapes) > 1:

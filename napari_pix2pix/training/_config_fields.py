@@ -339,7 +339,7 @@ class ConfigFields(BaseModel):
     shift_tolerance: Annotated[int, Field(ge=0, le=8)] = Field(
         0,
         description="Largest misalignment in pixels, which may differ from patch to patch. The "
-        "reconstruction term shifts each target to where it fits best.",
+        "reconstruction term shifts each target to where it fits best; of volumes along Z too.",
     )
     class_weights: bool = Field(
         False,
