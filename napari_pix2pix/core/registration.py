@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -40,13 +42,15 @@ def align_target(
     target: Tensor,
     valid: Tensor | None,
     reach: int,
+    plane_reach: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Move each target to where its prediction fits best, for pairs that are not well aligned.
 
     All shifts along rows and columns of up to `reach` pixels are tried, one for each image. The
     result has the smallest reconstruction loss of all; of equally good shifts the smallest is
     taken. `valid` is as in `reconstruction_loss`; it moves along with the target, (B, 1 or C, H,
-    W), and is 0 where there is no target.
+    W), and is 0 where there is no target. Then targets of volumes are moved by up to `plane_reach`
+    planes along Z.
     """
     _checks.at_least("reach", reach, 0)
     if valid is None:
@@ -55,23 +59,46 @@ def align_target(
     # Offsets stay on the device: nothing here reads a value back or branches on one.
     steps = torch.arange(-reach, reach + 1, device=target.device)
     offsets = torch.cartesian_prod(steps, steps)  # ((2 reach + 1)**2, 2)
+    target, valid = _move_to_best(kind, prediction, target, valid, offsets, _moved)
+    if not plane_reach:
+        return target, valid
+    # One after the other: all shifts along three axes would take many times a step's time.
+    steps = torch.arange(-plane_reach, plane_reach + 1, device=target.device)
+    offsets = torch.stack((steps, torch.zeros_like(steps)), 1)
+    return _move_to_best(kind, prediction, target, valid, offsets, _moved_along_z)
+
+
+def _move_to_best(
+    kind: ReconstructionLoss,
+    prediction: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    offsets: Tensor,
+    move: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
+) -> tuple[Tensor, Tensor]:
     # Nearest first: argmin then takes the smallest of several shifts that fit equally well.
     offsets = offsets[offsets.square().sum(1).argsort(stable=True)]
     with torch.no_grad():
         results = [
-            _mean_losses(kind, prediction, *_moved(target, valid, offset)) for offset in offsets
+            _mean_losses(kind, prediction, *move(target, valid, offset)) for offset in offsets
         ]
         losses, counts = (torch.stack(part) for part in zip(*results, strict=True))
         # Where less than half of the valid pixels are left, a fit says little.
         losses = losses.masked_fill(counts < 0.5 * counts[:1], torch.inf)
         best = offsets[losses.argmin(0)]  # (B, 2)
-    return _moved(target, valid, best)
+    return move(target, valid, best)
 
 
 def _moved(target: Tensor, valid: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     offsets = offsets.expand(len(target), 2)
     target, inside = shift_planes(target, offsets)
     return target, shift_planes(valid, offsets)[0] * inside
+
+
+def _moved_along_z(target: Tensor, valid: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Move volumes by planes: as images whose rows are planes, and whose columns are all pixels."""
+    moved, inside = _moved(target.flatten(3), valid.flatten(3), offsets)
+    return moved.reshape(target.shape), inside.reshape(valid.shape)
 
 
 def _mean_losses(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any
@@ -136,12 +137,16 @@ class ImageView(LazyImage):
         vars(self).update(vars(image))
         self._image = image
 
-    def _resize(self, height: int, width: int) -> None:
-        """Give the view another height and width than the image's."""
+    def _resize(self, height: int, width: int, planes: int | None = None) -> None:
+        """Give the view another height and width than the image's, and other planes."""
         self.height, self.width = height, width
         shape, axis = list(self.shape), self.layout.channel_axis
-        y, x = [i for i in range(-len(shape), 0) if i != axis][-2:]
+        *frames, y, x = [i for i in range(-len(shape), 0) if i != axis]
         shape[y], shape[x] = height, width
+        if planes is not None:
+            shape[frames[-1]] = planes
+            self.frame_shape = (*self.frame_shape[:-1], planes)
+            self.frames = math.prod(self.frame_shape)
         self.shape = tuple(shape)
 
     def on(self, arrays: Iterable[Any]) -> LazyImage:
@@ -199,19 +204,31 @@ class GrayAsRGB(ImageView):
 
 
 class CroppedImage(ImageView):
-    """An image without some rows and columns: the first ones if positive, else the last ones."""
+    """An image without some rows, columns and planes: the first ones if positive, else the last."""
 
-    def __init__(self, image: LazyImage, rows: int, columns: int) -> None:
+    def __init__(self, image: LazyImage, rows: int, columns: int, planes: int = 0) -> None:
         super().__init__(image)
-        self._resize(image.height - abs(rows), image.width - abs(columns))
-        self._top, self._left = max(rows, 0), max(columns, 0)
+        depth = image.frame_shape[-1] - abs(planes) if planes else None
+        self._resize(image.height - abs(rows), image.width - abs(columns), depth)
+        self._top, self._left, self._first = (max(cut, 0) for cut in (rows, columns, planes))
+
+    def _inner(self, frame: int) -> int:
+        """Return the number of a frame in the image."""
+        if self.frame_shape == self._image.frame_shape:
+            return frame
+        volume, plane = divmod(frame, self.frame_shape[-1])
+        return volume * self._image.frame_shape[-1] + plane + self._first
+
+    def frames_seen(self, frame: int) -> list[tuple[int, ...]]:
+        """Return the indices, in the image, of all frames that are read for one."""
+        return self._image.frames_seen(self._inner(frame))
 
     def read(self, frame: int, rows: slice, columns: slice) -> NDArray[Any]:
         """Read one window (C, h, w)."""
         top, bottom, _ = rows.indices(self.height)
         left, right, _ = columns.indices(self.width)
         return self._image.read(
-            frame,
+            self._inner(frame),
             slice(top + self._top, bottom + self._top),
             slice(left + self._left, right + self._left),
         )

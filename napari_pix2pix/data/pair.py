@@ -248,8 +248,11 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
     return OpenPair(source, target, mask, pair.condition, name)
 
 
-def correct_shift(pair: Pair, offset: tuple[float, float]) -> Pair:
-    """Cut a pair lazily to what it shares when the target is moved back by (down, right) pixels."""
+def correct_shift(pair: Pair, offset: tuple[float, float], planes: int = 0) -> Pair:
+    """Cut a pair lazily to what it shares when the target is moved back by (down, right) pixels.
+
+    The planes of volumes are moved back by `planes`, too.
+    """
     if not np.isfinite(offset).all():
         raise InputError(f"A shift of {offset} pixels can't be corrected; give two numbers.")
     down, right = (round(float(value)) for value in offset)
@@ -259,12 +262,19 @@ def correct_shift(pair: Pair, offset: tuple[float, float]) -> Pair:
             f"A shift of ({down}, {right}) pixels leaves nothing of {opened.name}, which is "
             f"{opened.height} x {opened.width} pixels; give a smaller one."
         )
+    depth = opened.target.frame_shape[-1] if opened.target.frame_shape else 1
+    if planes and abs(planes) >= depth:
+        raise InputError(
+            f"A shift of {plural(abs(planes), 'plane')} leaves nothing of {opened.name}, which has "
+            f"{depth}; give a smaller one."
+        )
     mask = opened.mask
+    of_mask = 0 if mask is None or mask.frames == 1 else planes  # one for all planes
     return replace(
         pair,
-        source=CroppedImage(opened.source, -down, -right),
-        target=CroppedImage(opened.target, down, right),
-        mask=None if mask is None else CroppedImage(mask, down, right),
+        source=CroppedImage(opened.source, -down, -right, -planes),
+        target=CroppedImage(opened.target, down, right, planes),
+        mask=None if mask is None else CroppedImage(mask, down, right, of_mask),
         channel_axis=None,
     )
 

@@ -58,15 +58,15 @@ def flat_image(image: LazyImage) -> LazyImage:
 
 def encode(codec: Codec, raw: NDArray[Any]) -> NDArray[np.float32]:
     """Map an image (C, H, W) or a volume (C, Z, H, W) to planes (P, ...) in [-1, 1]."""
-    return _in_planes(codec, codec.encode, raw)
+    return in_planes(codec, codec.encode, raw)
 
 
 def decode(codec: Codec, planes: NDArray[Any], output: str = "target") -> NDArray[Any]:
     """Map planes (P, H, W), or those of a volume (P, Z, H, W), to (C, ...)."""
-    return _in_planes(codec, lambda flat: codec.decode(flat, output), planes)  # type: ignore[arg-type]
+    return in_planes(codec, lambda flat: codec.decode(flat, output), planes)  # type: ignore[arg-type]
 
 
-def _in_planes(
+def in_planes(
     codec: Codec, function: Callable[[NDArray[Any]], NDArray[Any]], values: NDArray[Any]
 ) -> NDArray[Any]:
     """Apply what sees pixels one by one to the planes of a volume, put below each other."""

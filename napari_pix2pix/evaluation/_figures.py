@@ -41,6 +41,7 @@ _GREY = "0.85"  # pixels that do not count
 
 def show_frame(frame: Frame, case: EvaluationCase) -> Figure:
     """Show source, prediction, truth and difference side by side, a row for each channel."""
+    frame = frame.fullest_plane()
     step = max(1, -(-max(frame.truth.shape[-2:]) // _MOST_PIXELS))
     thin = np.s_[:, ::step, ::step]
     truth, prediction = frame.truth[thin], frame.prediction[thin]

@@ -41,8 +41,8 @@ _LEGENDS = {
     "image": "Prediction and truth have the same contrast, the truth's. The difference is red "
     "where the prediction is too bright and blue where it is too dark. Pixels that do not count "
     "are gray.",
-    "instances": "Labels over the source. In the difference orange is only in the prediction, and "
-    "blue only in the truth.",
+    "instances": "Labels over the source; of a volume the plane where the truth has most of them. "
+    "In the difference orange is only in the prediction, and blue only in the truth.",
 }
 _LEGENDS["classes"] = f"{_LEGENDS['instances'][:-1]}; pink is another class."
 
@@ -98,7 +98,7 @@ def report_html(result: EvaluationResult, samples: int, on_part: OnPart | None =
     images = _choose_shown(result.ranked)
     shown = []
     for done, (title, scores) in enumerate(images.items(), start=1):
-        frame = scores.case.read(scores.frame)
+        frame = scores.case.read(scores.number)
         assert frame is not None  # it was scored
         shown.append(_Shown(title, scores, frame))
         report_part(share * done / len(images))

@@ -66,7 +66,8 @@ def check_uncertainty(
     maps, spreads, errors, cells = [], [], [], []
     random = np.random.default_rng(0)
     for done, image in enumerate(chosen, start=1):
-        spread, error, valid = _spread_and_error(image.case, image.frame, samples)
+        frame = image.case.middle_frame(image.number)
+        spread, error, valid = _spread_and_error(image.case, frame, samples)
         channel = valid.any(axis=(1, 2)).argmax()
         maps.append([np.where(valid, plane, np.nan)[channel] for plane in (spread, error)])
         cells.append([cell_means(plane, valid) for plane in (spread, np.abs(error))])

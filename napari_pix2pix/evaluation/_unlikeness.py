@@ -29,7 +29,7 @@ def check_unlikeness(
     chosen = choose([image for image in ranked if image.case.unlikeness is not None])
     values, errors = [], []
     for done, image in enumerate(chosen, start=1):
-        case, number = image.case, image.frame
+        case, number = image.case, image.case.middle_frame(image.number)
         assert case.unlikeness is not None
         assert case.translate is not None
         _, truth, valid = read_frame(case.pair, number)

@@ -33,6 +33,7 @@ from napari_pix2pix.evaluation.scoring import (
     know_usual,
     score_images,
 )
+from napari_pix2pix.evaluation.volumes import PLANE_BY_PLANE, TOGETHER
 from napari_pix2pix.inference.checks import sampling_options
 from napari_pix2pix.inference.networks import own_generator
 from napari_pix2pix.inference.options import PredictOptions
@@ -41,7 +42,7 @@ from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.inference.unlikeness import in_pixels
 from napari_pix2pix.metrics.baselines import Baseline
 from napari_pix2pix.metrics.names import primary_metric
-from napari_pix2pix.metrics.segmentation import OtsuBaseline, Segmenter
+from napari_pix2pix.metrics.segmentation import Segmenter
 from napari_pix2pix.napari_layers import read_pairs
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.model_info import describe_weights
@@ -187,6 +188,7 @@ def evaluate_pairs(
         as_model_reads(open_pair(pair, z_context), codec, translator.ndim) for pair in pairs
     ]
     opened_pairs, notes = match_truths_of(translator, opened_pairs)
+    notes += volume_notes(translator)
     baseline = None
     if not translator.info.baselines.maps:
         baseline = fit_baseline_to_scored(opened_pairs, translator.target_codec.kind)
@@ -269,8 +271,6 @@ def make_case(
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
         baseline = translator.info.baselines.maps[index]
-        if translator.ndim == 3 and isinstance(baseline, OtsuBaseline):
-            baseline = replace(baseline, smallest=1)  # of planes, not of volumes
     return EvaluationCase(
         name,
         opened,
@@ -281,11 +281,24 @@ def make_case(
         draw=None if sampling is None else draw,
         most_samples=sampling.samples if sampling is not None and sampling.turns > 1 else None,
         unlikeness=None if model.usual is None else unlikeness,
+        volumes=_scores_volumes(translator),
     )
 
 
+def _scores_volumes(translator: Translator) -> bool:
+    """Whether all planes of a volume are scored together: labels of a model of volumes are."""
+    return translator.ndim == 3 and translator.target_codec.kind != "image"
+
+
+def volume_notes(translator: Translator) -> list[str]:
+    """Say how the volumes of a model are scored; nothing of images."""
+    if translator.ndim == 2:
+        return []
+    return [TOGETHER if _scores_volumes(translator) else PLANE_BY_PLANE]
+
+
 class _Planes:
-    """Predicts plane by plane, as all is scored; of a volume all planes come at once."""
+    """Predicts the planes of pairs; of a model of volumes all planes come at once."""
 
     def __init__(self, model: Predictor, opened: OpenPair) -> None:
         self._model, self._image = model, opened.source

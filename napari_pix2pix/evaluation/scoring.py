@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from napari_pix2pix.data.class_codec import leave_out_unknown
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.kinds import has_shared_numbers
-from napari_pix2pix.data.outliers import HotPixels
+from napari_pix2pix.data.outliers import HotPixels, sum_by_side
 from napari_pix2pix.data.pair import OpenPair
+from napari_pix2pix.data.volume_blocks import read_volume
+from napari_pix2pix.data.volumes import in_planes
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.metrics.baselines import Baseline, Triple, fit_baseline
@@ -35,7 +37,7 @@ _MOST_FRAMES = 16  # that a baseline is fitted to
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image of a pair, read and predicted."""
+    """One image of a pair, or a volume, read and predicted; a volume has its planes before H."""
 
     source: Array | None  # (C, H, W); None if it is not known what the prediction was made of
     truth: Array  # (D, H, W), as all predictions
@@ -52,6 +54,31 @@ class Frame:
         if self.baseline is None:
             return {"prediction": self.prediction}
         return {"prediction": self.prediction, "baseline": self.baseline}
+
+    def fullest_plane(self) -> Frame:
+        """Return the plane of a volume whose truth holds most labels; an image as it is."""
+        if self.truth.ndim == 3:
+            return self
+        z = int(np.count_nonzero(self.truth * self.valid, axis=(0, 2, 3)).argmax())
+        return Frame(
+            None if self.source is None else self.source[:, z],
+            self.truth[:, z],
+            self.prediction[:, z],
+            None if self.baseline is None else self.baseline[:, z],
+            self.valid[:, z],
+        )
+
+
+class _Plane(NamedTuple):
+    """What is read of one frame before it is predicted; as in `Frame`."""
+
+    image: Array  # what a model translates, or the prediction that is given
+    source: Array | None
+    truth: Array
+    valid: NDArray[np.bool_]
+    with_hot: NDArray[np.bool_]
+    labels: Array | None
+    hot: tuple[HotPixels, HotPixels]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +98,65 @@ class EvaluationCase:
     most_samples: int | None = None  # that differ: the turns of an image; None if any number does
     # A frame's number to how unlike the training it is (H, W); None if that is not known.
     unlikeness: Callable[[int], Array] | None = None
+    volumes: bool = False  # whether all planes of a volume are scored together
 
-    def frame_name(self, number: int) -> str:
+    @property
+    def depth(self) -> int:
+        """Number of planes that are scored together."""
+        return self.pair.target.frame_shape[-1] if self.volumes else 1
+
+    @property
+    def images(self) -> int:
+        """Number of images, or of volumes, that are scored."""
+        return self.pair.frames // self.depth
+
+    def image_name(self, number: int) -> str:
         """Return the name of an image."""
-        if self.pair.frames == 1:
+        if self.images == 1:
             return self.name
-        return f"{self.name}, frame {number}" if self.name else f"frame {number}"
+        own = f"{'volume' if self.volumes else 'frame'} {number}"
+        return f"{self.name}, {own}" if self.name else own
+
+    def middle_frame(self, number: int) -> int:
+        """Return the frame that an image is; of a volume that of its middle plane."""
+        return number * self.depth + self.depth // 2
 
     def read(self, number: int, on_tile: OnTile | None = None) -> Frame | None:
-        """Read and predict one image; None if no pixel of it counts."""
+        """Read and predict one image, or volume; None if no pixel of it counts."""
+        numbers = range(number * self.depth, (number + 1) * self.depth)
+        planes = [self._read_plane(frame) for frame in numbers]
+        if not any(plane.valid.any() for plane in planes):
+            return None
+        made = [plane.image for plane in planes]
+        if self.translate is not None:
+            made = [self.translate(frame, on_tile) for frame in numbers]
+        sources, labels = [plane.source for plane in planes], [plane.labels for plane in planes]
+        source = self._join(sources)
+        baseline = None
+        if self.baseline is not None and source is not None:
+            # Through the codec, so that it is rounded and clipped as a model's output is.
+            baseline = self.codec.as_target(in_planes(self.codec, self.baseline.predict, source))
+        hot = sum_by_side(plane.hot for plane in planes)
+        return Frame(
+            source,
+            self._join([plane.truth for plane in planes]),
+            self._join(made),
+            baseline,
+            self._join([plane.valid for plane in planes]),
+            self._join(labels),
+            (hot["source"], hot["target"]),
+            self._join([plane.with_hot for plane in planes]),
+        )
+
+    def _join(self, planes: list[Any]) -> Any:
+        """Put the planes (C, H, W) of a volume together, (C, Z, H, W); leave an image as it is."""
+        if not self.volumes or planes[0] is None:
+            return planes[0]
+        channels = max(map(len, planes))  # a mask has one for all, or one each
+        size = planes[0].shape[1:]
+        return np.stack([np.broadcast_to(one, (channels, *size)) for one in planes], axis=1)
+
+    def _read_plane(self, number: int) -> _Plane:
         image, truth, with_hot = read_frame(self.pair, number, hot=True)
         if self.translate is not None:  # a prediction that is given may lack a class of the truth
             known, _ = leave_out_unknown(truth, self.codec, with_hot, "target")
@@ -93,16 +170,9 @@ class EvaluationCase:
             with_hot = with_hot & inside
         shown = image if source is None else source
         valid = given.without_hot(shown, truth, with_hot)
-        if not valid.any():
-            return None
-        prediction = image if self.translate is None else self.translate(number, on_tile)
-        baseline = None
-        if self.baseline is not None and source is not None:
-            # Through the codec, so that it is rounded and clipped as a model's output is.
-            baseline = self.codec.as_target(self.baseline.predict(source))
         labels = None if self.labels is None else read_frame(self.labels, number)[1]
         hot = given.count_hot(shown, truth, with_hot)
-        return Frame(source, truth, prediction, baseline, valid, labels, hot, with_hot)
+        return _Plane(image, source, truth, valid, with_hot, labels, hot)
 
 
 def read_frame(pair: OpenPair, number: int, *, hot: bool = False) -> Triple:
@@ -143,9 +213,19 @@ def _sample_pairs(pairs: Sequence[OpenPair]) -> Iterator[Triple]:
         yield from sample_frames(pair, each)
 
 
-def fit_baseline_to_scored(pairs: Sequence[OpenPair], kind: Kind) -> Baseline:
+def fit_baseline_to_scored(
+    pairs: Sequence[OpenPair], kind: Kind, *, volumes: bool = False
+) -> Baseline:
     """Fit the baseline to what is scored, where no training left one: it has seen the answers."""
-    return fit_baseline(list(_sample_pairs(pairs)), kind=kind, rgb=pairs[0].source.layout.rgb)
+    triples = [_read_first_volume(pairs[0])] if volumes else list(_sample_pairs(pairs))
+    return fit_baseline(triples, kind=kind, rgb=pairs[0].source.layout.rgb)
+
+
+def _read_first_volume(pair: OpenPair) -> Triple:
+    """Read source (C, Z, H, W), target and valid of all planes of the first volume."""
+    whole = slice(0, pair.height), slice(0, pair.width)
+    source, target, valid = read_volume(pair, range(pair.target.frame_shape[-1]), *whole)
+    return source, target, np.ones((1, *target.shape[1:]), bool) if valid is None else valid
 
 
 def difference(prediction: Array, truth: Array, kind: Kind) -> Array:
@@ -182,11 +262,11 @@ class Measures:
 
 @dataclass(frozen=True, eq=False)
 class ImageScores:
-    """Scores of one image: of a frame of a case."""
+    """Scores of one image: of a frame of a case, or of a volume."""
 
     name: str
     case: EvaluationCase
-    frame: int
+    number: int  # of the image in the case
     scored: dict[str, ScoredImage]  # "prediction", and "baseline" if there is one
     # (1, D) of both and of the "truth"; empty without a network for features.
     features: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -207,7 +287,7 @@ def score_images(
 ) -> Iterator[tuple[Frame, ImageScores] | None]:
     """Score one image after the other; yield None for an image without a pixel that counts."""
     for number, case in enumerate(cases):
-        frames = case.pair.frames
+        frames = case.images
         for index in range(frames):
             before = (number + index / frames) / len(cases)
             on_tile = on_part and _tile_progress(on_part, before, 1 / (len(cases) * frames))
@@ -240,7 +320,7 @@ def _score_frame(frame: Frame, case: EvaluationCase, index: int, measures: Measu
             for name, image in scored.items()
         }
     features = {} if measures.features is None else _features(frame, case, measures.features)
-    name = case.frame_name(index)
+    name = case.image_name(index)
     return ImageScores(
         name, case, index, scored, features, truth_counts, frame.hot, with_hot, errors
     )

@@ -18,7 +18,8 @@ class ObjectError:
     kind: Literal["missed", "false"]  # only in the truth, or only in the prediction
     row: float  # of its centre, in pixels
     column: float
-    area: int  # pixels
+    area: int  # pixels, or voxels
+    plane: float | None = None  # of its centre, in a volume
 
 
 def find_object_errors(
@@ -26,12 +27,14 @@ def find_object_errors(
 ) -> tuple[ObjectError, ...]:
     """List the objects (H, W) without a match, large ones first; `valid` (H, W) pixels count.
 
+    All three may be volumes (Z, H, W).
+
     Examples
     --------
     >>> truth = np.zeros((8, 8), int)
     >>> truth[1:3, 1:3], truth[5:7, 4:8] = 1, 2
     >>> find_object_errors(np.where(truth == 1, 1, 0), truth, np.ones((8, 8), bool))
-    (ObjectError(kind='missed', row=5.5, column=5.5, area=8),)
+    (ObjectError(kind='missed', row=5.5, column=5.5, area=8, plane=None),)
     """
     places = np.nonzero(valid)
     predicted, true = prediction[places], truth[places]
@@ -56,9 +59,18 @@ def _unmatched(
     """List the objects of one side whose number is not among those that match."""
     objects, _ = number_objects(labels)
     inside = objects >= 0
-    row, column = (
+    *planes, row, column = (
         np.bincount(objects[inside], weights=axis[inside], minlength=len(areas)) / areas
         for axis in places
     )
     alone = np.setdiff1d(np.arange(len(areas)), matched)
-    return [ObjectError(kind, float(row[n]), float(column[n]), int(areas[n])) for n in alone]
+    return [
+        ObjectError(
+            kind,
+            float(row[n]),
+            float(column[n]),
+            int(areas[n]),
+            float(planes[0][n]) if planes else None,
+        )
+        for n in alone
+    ]

@@ -140,7 +140,8 @@ class ConfigFields(BaseModel):
     correct_shift: bool = Field(
         False,
         description="Correct a constant shift between sources and targets before training, by "
-        "whole pixels and the same in all pairs. The output then lies where the source lies.",
+        "whole pixels (of volumes whole planes too) and the same in all pairs. The output then "
+        "lies where the source lies.",
     )
     source_normalisation: Normalisation = Field(
         "percentile",
@@ -338,7 +339,7 @@ class ConfigFields(BaseModel):
     shift_tolerance: Annotated[int, Field(ge=0, le=8)] = Field(
         0,
         description="Largest misalignment in pixels, which may differ from patch to patch. The "
-        "reconstruction term shifts each target to where it fits best.",
+        "reconstruction term shifts each target to where it fits best; of volumes along Z too.",
     )
     warp_tolerance: Annotated[int, Field(ge=0, le=16)] = Field(
         0,

@@ -30,6 +30,13 @@ class SplitPairs:
     found_shift: Alignment | None  # before correction; None if that was not asked for
 
     @property
+    def cut_planes(self) -> tuple[int, int]:
+        """How many planes of each source, the first and the last ones, the pairs lack."""
+        if self.found_shift is None or not self.found_shift.shifted:
+            return 0, 0
+        return max(-self.found_shift.planes, 0), max(self.found_shift.planes, 0)
+
+    @property
     def origin(self) -> tuple[int, int]:
         """Row and column of each source at which the pairs begin."""
         if self.found_shift is None or not self.found_shift.shifted:
@@ -52,10 +59,11 @@ def split_pairs(validated: ValidatedPairs, config: TrainConfig) -> SplitPairs:
         seed=config.seed,
         source_kind=source_kind,
         target_kind=target_kind,
+        volumes=config.ndim == 3,
     )
     if not shift.shifted:
         return SplitPairs(validated.opened, parts, shift)
-    corrected = [correct_shift(pair, shift.offset) for pair in validated.pairs]
+    corrected = [correct_shift(pair, shift.offset, shift.planes) for pair in validated.pairs]
     opened = validated.reopen(corrected)
     return SplitPairs(opened, _split(opened, validated, config), shift)
 
@@ -106,6 +114,7 @@ def measure_alignment(
             seed=config.seed,
             source_kind=source.kind,
             target_kind=target.kind,
+            volumes=config.ndim == 3,
         )
     return alignment, _describe(alignment, pairs.found_shift)
 
@@ -119,7 +128,7 @@ def _describe(alignment: Alignment, found_shift: Alignment | None) -> str:
     if not found_shift.shifted:
         return f"{alignment.sentence} Nothing was shifted."
     return (
-        f"The target lay {describe_offset(found_shift.offset)} of the source (confidence "
-        f"{found_shift.confidence:.1f}): corrected by whole pixels, the same in all pairs, "
-        f"which are cropped to what source and target share. {alignment.sentence}"
+        f"The target lay {describe_offset(found_shift.offset, found_shift.planes)} of the source "
+        f"(confidence {found_shift.confidence:.1f}): corrected by whole pixels, the same in all "
+        f"pairs, which are cropped to what source and target share. {alignment.sentence}"
     )

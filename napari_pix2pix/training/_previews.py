@@ -27,7 +27,8 @@ class PreviewPlan:
         """Return what is wished, in the images as they are read; None for a held-out block."""
         wish = self._wish
         if wish.region is not None:
-            return self._in_frame(wish.region.moved(self._data.origin), wish.frame)
+            frame = wish.region.frame if wish.frame is None else wish.frame
+            return self._in_frame(wish.region.moved(self._data.origin), frame)
         block = None if wish.frame is None else self._first_block()
         return None if block is None else self._in_frame(block, wish.frame)
 
@@ -58,5 +59,4 @@ class PreviewPlan:
     def _in_frame(self, region: Region, frame: int | None) -> Region:
         if frame is None:
             return region
-        last = self._data.opened[region.pair].source.frames - 1
-        return replace(region, frame=min(frame, last))
+        return replace(region, frame=self._data.frame_of_pair(region.pair, frame))

@@ -124,7 +124,9 @@ class Pix2PixStep:
         config, weight = self.config, self.config.reconstruction_weight
         kind, reach = config.reconstruction, config.shift_tolerance
         if reach:
-            target, valid = align_target(kind, fake, batch.target, batch.valid, reach)
+            # Along Z by as many planes as are as deep as so many pixels.
+            planes = reach >> (config.plane_levels or 0) if config.ndim == 3 else 0
+            target, valid = align_target(kind, fake, batch.target, batch.valid, reach, planes)
             batch = replace(batch, target=target, valid=valid)
         pixels = self._pixel_weights(batch.target)
         loss = reconstruction_loss(kind, fake, batch.target, batch.valid, pixels)

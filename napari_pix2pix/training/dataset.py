@@ -76,6 +76,7 @@ class TrainingData:
     class_weights: tuple[float, ...] | None  # of the target's classes; None if all weigh the same
     target_content: TargetContent | None  # of the target's channels; None if no content weighs more
     origin: tuple[int, int]  # row and column of each source at which the pairs begin
+    cut_planes: tuple[int, int]  # of each source, first and last ones, that the pairs lack
     steps_per_epoch: int
     most_steps: int | None  # that the limit of passes allows; None without one
     summary: str  # one line
@@ -97,6 +98,25 @@ class TrainingData:
         """Planes that the networks take and give."""
         conditions = len(self.conditions)
         return count_planes(self.config, self.source_codec, self.target_codec, conditions)
+
+    def frame_of_source(self, pair: int, frame: int) -> int:
+        """Return the number that a frame of a pair has in the source as it was given."""
+        first, last = self.cut_planes
+        if not (first or last):
+            return frame
+        depth = self.opened[pair].source.frame_shape[-1]
+        volume, plane = divmod(frame, depth)
+        return volume * (first + depth + last) + first + plane
+
+    def frame_of_pair(self, pair: int, frame: int) -> int:
+        """Return the frame of a pair that is, or lies next to, a frame of the given source."""
+        first, last = self.cut_planes
+        source = self.opened[pair].source
+        if first or last:
+            depth = source.frame_shape[-1]
+            volume, plane = divmod(frame, first + depth + last)
+            frame = volume * depth + min(max(plane - first, 0), depth - 1)
+        return min(frame, source.frames - 1)
 
 
 def prepare(
@@ -174,6 +194,7 @@ def prepare(
         class_weights=inferred.class_weights,
         target_content=inferred.target_content,
         origin=split.origin,
+        cut_planes=split.cut_planes,
         steps_per_epoch=epoch_steps(opened, areas, config.patch, batch, planes),
         most_steps=steps_for_passes(config, pass_steps(opened, areas, config.patch, batch, planes)),
         summary=summarise(

@@ -312,7 +312,7 @@ class TrainingLoop:
             self.state.step,
             image,
             pair=region.pair,
-            frame=frame,
+            frame=self.data.frame_of_source(region.pair, frame),
             top=top + region.rows.start,
             left=left + region.columns.start,
             kind=self.data.target_codec.kind,

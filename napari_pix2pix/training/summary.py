@@ -45,7 +45,7 @@ def summarise(
         f"{patches:,} training patch{'' if patches == 1 else 'es'}",
     ]
     if has_source:
-        known = f"shifted by {math.hypot(*alignment.offset):.1f} pixels"
+        known = f"shifted by {alignment.distance.removesuffix('px')}pixels"
         parts.append(known if alignment.known else "shift unknown")
     return ", ".join(parts)
 
@@ -100,7 +100,7 @@ def _alignment_in_words(alignment: Alignment) -> str:
         return "How they are aligned could not be measured."
     distance = math.hypot(*alignment.offset)
     if alignment.shifted:
-        return f"Shifted by {distance:.1f} px."
+        return f"Shifted by {alignment.distance}."
     return f"Aligned within {max(math.ceil(10 * distance), 1) / 10:.1f} px."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_pix2pix.data.codecs import Codec, picture
 from napari_pix2pix.data.kinds import Kind
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
-from napari_pix2pix.data.volumes import encode, flat_codec, middle_plane
+from napari_pix2pix.data.volumes import encode, flat_codec, in_planes, middle_plane
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.metrics.baselines import Baseline, Baselines, Triple, fit_baseline
 from napari_pix2pix.metrics.names import primary_metric
@@ -153,21 +154,12 @@ def baseline_scores(
     """Score the baseline on blocks, as a model would be scored."""
     # Through the codec, so that it is rounded and clipped as a model's output is.
     predictions = [
-        codec.as_target(_predict_baseline(baseline, block.source, condition, codec))
+        codec.as_target(
+            in_planes(codec, partial(baseline.predict, condition=condition), block.source)
+        )
         for block, condition in zip(blocks, conditions, strict=True)
     ]
     return score_blocks(predictions, blocks, codec)
-
-
-def _predict_baseline(
-    baseline: Baselines, source: NDArray[Any], condition: int, codec: Codec
-) -> NDArray[Any]:
-    """Predict (K, H, W) of an image (C, H, W), or a volume with its planes before H."""
-    if source.ndim == 3 or codec.kind == "instances":
-        return baseline.predict(source, condition)
-    depth, height, width = source.shape[1:]  # pixel by pixel: planes may lie below each other
-    found = baseline.predict(source.reshape(-1, depth * height, width), condition)
-    return found.reshape(-1, depth, height, width)
 
 
 class HealthWatch:

@@ -192,3 +192,58 @@ def test_two_channels_of_a_dividing_cell_are_not_judged(real_data):
     folder = real_data / "timelapse_two_channels"
     source, target = (tifffile.imread(folder / f"{side}_TYX.tif") for side in ("source", "target"))
     assert not check(Pair(source, target)).known
+
+
+def cells_of_volume(seed=0):
+    """Blobs of a volume, that reach over some planes, and their edges."""
+    rough = np.random.default_rng(seed).normal(size=(24, 120, 120))
+    made = gaussian_filter(rough, (1.5, 3, 3))
+    made = np.maximum(made / made.std(), 0)
+    edges = np.hypot(*np.gradient(made, axis=(1, 2)))
+    return made.astype(np.float32), edges.astype(np.float32)
+
+
+def moved_in_z(source, target, planes, offset=(0, 0)):
+    """Crop both, so that the target lies so many planes later, and `offset` away."""
+    z = slice(4 - planes, len(target) - 4 - planes)
+    (dy, dx), m = offset, 6
+    part = np.s_[z, m - dy : target.shape[1] - m - dy, m - dx : target.shape[2] - m - dx]
+    return Pair(source[4:-4, m:-m, m:-m], target[part])
+
+
+@pytest.mark.parametrize(
+    ("planes", "offset"), [(0, (0, 0)), (1, (0, 0)), (-2, (3, -2)), (3, (0, 4))]
+)
+def test_shifts_along_z_are_found_in_volumes(planes, offset):
+    source, target = cells_of_volume()
+    pair = moved_in_z(source, target, planes, offset)
+    found = check(pair, volumes=True)
+    assert (found.planes, found.known) == (planes, True)
+    assert found.offset == pytest.approx(offset, abs=0.5)
+    assert found.shifted == (planes != 0)
+    corrected = check(correct_shift(pair, found.offset, found.planes), volumes=True)
+    assert corrected.planes == 0
+    assert corrected.offset == pytest.approx((0, 0), abs=0.5)
+
+
+def test_shift_along_z_is_said_in_planes():
+    found = check(moved_in_z(*cells_of_volume(), 1, (3, 0)), volumes=True)
+    assert found.sentence.startswith("The target lies 1 plane later, 3.")
+    assert found.distance == f"1 plane and {np.hypot(*found.offset):.1f} px"
+
+
+def test_planes_of_images_are_not_taken_for_a_volume():
+    assert check(moved_in_z(*cells_of_volume(), 2)).planes == 0
+
+
+def test_unlike_volumes_have_no_shift_along_z():
+    pair = Pair(cells_of_volume(0)[0], cells_of_volume(1)[1])
+    found = check(pair, volumes=True)
+    assert not found.known
+    assert found.planes == 0
+
+
+def test_shift_beyond_the_planes_that_are_looked_at_is_not_known():
+    source, target = cells_of_volume()
+    found = check(Pair(source[:-5], target[5:]), volumes=True)
+    assert not found.known

@@ -251,3 +251,26 @@ def test_mask_and_condition_for_all():
 def test_lists_that_differ_in_length(sources, targets, more, words):
     with pytest.raises(InputError, match=words):
         make_pairs(sources, targets, **more)
+
+
+@pytest.mark.parametrize("planes", [2, -3])
+def test_planes_are_cut_to_those_that_both_share(planes):
+    stack = np.random.default_rng(0).random((2, 9, 30, 32))
+    if planes > 0:
+        source, target = stack[:, planes:], stack[:, :-planes]
+    else:
+        source, target = stack[:, : 9 + planes], stack[:, -planes:]
+    corrected = correct_shift(Pair(source, target, mask=np.ones((30, 32), bool)), (0, 0), planes)
+    opened = open_pair(corrected)
+    assert opened.source.frame_shape == (2, source.shape[1] - abs(planes))
+    assert opened.source.shape == (*opened.source.frame_shape, 30, 32)
+    for frame in range(opened.frames):
+        given, wanted, valid = opened.read(frame, slice(None), slice(None))
+        np.testing.assert_array_equal(given, wanted)
+        assert valid.all()
+
+
+def test_more_planes_than_there_are_can_not_be_cut():
+    stack = np.zeros((4, 30, 32))
+    with pytest.raises(InputError, match="leaves nothing of the pair"):
+        correct_shift(Pair(stack, stack), (0, 0), -4)

@@ -190,6 +190,18 @@ def test_target_of_a_volume_is_moved_to_where_it_fits():
     assert torch.equal(target[inside], made[inside])
 
 
+def test_target_of_a_volume_is_moved_along_z_where_it_fits():
+    torch.manual_seed(4)
+    made = torch.nn.functional.avg_pool3d(torch.randn(2, 1, 12, 16, 16), (3, 1, 1), 1)
+    given = torch.stack([made[0].roll((2, 1), (-3, -1)), made[1].roll(-1, -3)])
+    target, valid = align_target("l1", made, given, None, 1, 2)
+    inside = valid.bool().expand_as(made)
+    assert [int(part.sum()) for part in inside[:, 0]] == [8 * 16 * 15, 9 * 16 * 16]
+    assert torch.equal(target[inside], made[inside])
+    stays, _ = align_target("l1", made, given, None, 1)
+    assert not torch.equal(stays[inside], made[inside])
+
+
 def test_conditions_and_noise_are_spread_over_volumes():
     planes = condition_planes(torch.tensor([1]), 2, 3, 4, 5)
     noise = noise_planes(torch.tensor([[7.0]]), 3, 4, 5)

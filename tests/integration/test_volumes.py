@@ -20,7 +20,9 @@ from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.large_images import translate_file
+from napari_pix2pix.io.writing import write_image
+from napari_pix2pix.large_images import _translate_file, translate_file
+from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
 from napari_pix2pix.training.config import TrainConfig
 
 TINY = {
@@ -98,6 +100,28 @@ def test_file_is_translated_block_by_block_like_the_array(model, tmp_path):
     made = read_image(out)
     assert made.axes == "TZYX"
     np.testing.assert_allclose(np.asarray(made.data), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["zarr", "tif", "ome.tif"])
+def test_several_blocks_of_a_file_are_the_whole_volume(model, ending, tmp_path, monkeypatch):
+    monkeypatch.setattr(_translate_file, "CHUNK", 32)
+    monkeypatch.setattr(_translate_file, "block_side", lambda *_, **__: 32)
+    volume = noise(7, 70, 41)
+    given, out = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
+    write_image(given, volume, axes="ZYX", scale={"Z": 2.0, "Y": 0.5, "X": 0.5})
+    counts = []
+    translate_file(
+        model,
+        given,
+        read_image(given),
+        out,
+        PredictOptions(output="float"),
+        on_tile=lambda done, every: counts.append((done, every)),
+    )
+    assert counts[-1] == (6, 6)
+    made = read_image(out)
+    assert made.axes == "ZYX"
+    np.testing.assert_allclose(np.asarray(made.data), model(volume, output="float"), atol=1e-5)
 
 
 def test_frames_in_front_are_translated_one_by_one(model):
@@ -221,6 +245,14 @@ def test_objects_are_told_apart_over_planes():
     assert made.dtype.kind in "iu"
     # The baseline, Otsu's threshold and a watershed, finds objects in all three axes.
     assert model.scores.baseline["f1"] > 0.5
+    result = evaluate(model, image, labels)
+    counts = label_counts(made, labels, kind="instances")
+    assert result["prediction"] == pytest.approx(
+        pool_label_scores([counts], full=True), nan_ok=True
+    )
+    assert result["baseline"]["f1"] > 0.5
+    assert len(result["images"]) == 1
+    assert "three dimensions" in result["notes"][-1]
 
 
 def test_classes_of_voxels_are_weighed_and_scored():
@@ -232,12 +264,13 @@ def test_classes_of_voxels_are_weighed_and_scored():
     assert "dice" in model.scores.prediction
 
 
-def test_volumes_are_scored_plane_by_plane(model):
+def test_images_of_volumes_are_scored_plane_by_plane(model):
     volume = noise(6, 20, 20)
     made = model(volume)
     result = evaluate(model, volume, made)
     assert len(result["images"]) == 6
     assert result["prediction"]["l1"] == 0
+    assert any("plane by plane" in note for note in result["notes"])
 
 
 def test_last_planes_of_deep_volumes_are_held_out():

@@ -142,3 +142,43 @@ def test_phase_and_fluorescence(real_data, tiny):
     wanted = check_alignment(corrected, whole_areas(corrected), seed=0)
     assert np.hypot(*wanted.offset) < 1
     assert note.endswith(wanted.sentence)
+
+
+def test_volumes_are_corrected_along_z_too(tiny):
+    whole = gaussian_filter(np.random.default_rng(0).normal(size=(20, 100, 100)), (1, 2, 2))
+    whole = (whole / whole.std()).astype(np.float32)
+    mask = np.ones((17, 94, 94), bool)
+    mask[0] = False
+    pair = Pair(whole[3:, 3:-3, 3:-3], whole[1:-2, :-6, 3:-3], mask=mask)  # 2 later, 3 down
+    fields = {"ndim": 3, "patch_planes": 8, "patch": 16, "depth": 2}
+    assert "Correct it" in alignment_note(prepare([pair], tiny(**fields)))
+    data = prepare([pair], tiny(**fields, correct_shift=True))
+    note = alignment_note(data)
+    assert note.startswith("The target lay 2 planes later, 3.0 px down")
+    assert note.endswith("Alignment: within 0.1 px.")
+    assert data.opened[0].target.frame_shape == data.opened[0].source.frame_shape == (15,)
+    for plane in range(15):
+        source, target, valid = data.opened[0].read_with_mask(plane, slice(None), slice(None))
+        np.testing.assert_array_equal(source, target)
+        np.testing.assert_array_equal(source[0], pair.source[plane, :-3])
+        assert valid.all()  # the plane outside the mask is among those that were cut off
+    assert data.cut_planes == (0, 2)
+    assert data.frame_of_source(0, 4) == 4
+
+
+@pytest.mark.parametrize("planes", [2, -2])
+def test_previews_of_corrected_volumes_lie_where_the_source_does(planes, tiny):
+    volumes = gaussian_filter(np.random.default_rng(0).normal(size=(2, 20, 90, 90)), (0, 1, 2, 2))
+    late, early = volumes[:, 2:].astype(np.float32), volumes[:, :-2].astype(np.float32)
+    pair = Pair(late, early) if planes > 0 else Pair(early, late)
+    fields = {"ndim": 3, "patch_planes": 8, "patch": 16, "depth": 2}
+    data = prepare([pair], tiny(**fields, correct_shift=True))
+    first = max(-planes, 0)
+    assert data.cut_planes == (first, 2 - first)
+    for volume, plane in ((0, 0), (1, 5)):
+        frame = data.frame_of_source(0, 16 * volume + plane)
+        assert frame == 18 * volume + plane + first
+        assert data.frame_of_pair(0, frame) == 16 * volume + plane
+    whole = slice(0, 90), slice(0, 90)
+    read = data.opened[0].source.read(data.frame_of_pair(0, 20), *whole)
+    np.testing.assert_array_equal(read[0], pair.source[1, 2])

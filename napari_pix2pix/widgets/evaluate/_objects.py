@@ -24,7 +24,7 @@ class Place(NamedTuple):
     """An object that is missed or false, and the frame that it lies in."""
 
     frame: int
-    image: str  # the frame's name
+    image: str  # its name
     error: ObjectError
 
 
@@ -44,7 +44,6 @@ class ObjectTable(QTableWidget):
         )
         self.setWordWrap(False)
         self.setColumnCount(3)
-        self.setHorizontalHeaderLabels(["Object", "Image", "Pixels"])
         header, rows = self.horizontalHeader(), self.verticalHeader()
         assert header is not None
         assert rows is not None
@@ -55,7 +54,17 @@ class ObjectTable(QTableWidget):
 
     def show_errors(self, images: Sequence[ImageScores]) -> None:
         """Show the objects of all images that are missed or false."""
-        found = [Place(image.frame, image.name, e) for image in images for e in image.object_errors]
+        volumes = any(image.case.volumes for image in images)
+        self.setHorizontalHeaderLabels(["Object", "Image", "Voxels" if volumes else "Pixels"])
+        found = [
+            Place(
+                image.number * image.case.depth + round(error.plane or 0),
+                image.name if error.plane is None else f"{image.name} z={error.plane:.0f}".strip(),
+                error,
+            )
+            for image in images
+            for error in image.object_errors
+        ]
         self._places = sorted(found, key=lambda place: -place.error.area)[:_MOST]
         self.blockSignals(True)
         self.setCurrentCell(-1, -1)
@@ -94,5 +103,6 @@ def go_to(viewer: Any, truth: Snapshot, place: Place) -> None:
         if -own <= len(world):
             dims.set_point(axis, world[own])
     camera.center = tuple(world[-2:])
-    side = np.sqrt(place.error.area) * abs(transform.scale[-1])
+    axes = 2 if place.error.plane is None else 3
+    side = place.error.area ** (1 / axes) * abs(transform.scale[-1])
     camera.zoom = max(camera.zoom, min(viewer.canvas.size) / (_SIDE * side))

@@ -74,6 +74,7 @@ class Scatter(ThemedPlots):
 
 
 _KINDS = {"automatic": "auto", "intensities": "image", "classes": "classes", "objects": "instances"}
+_VOLUMES = {"automatic": "auto", "plane by plane": "planes", "in three dimensions": "volumes"}
 
 
 class EvaluateView(ModelView):
@@ -102,6 +103,7 @@ class EvaluateView(ModelView):
         )
         fields = EvaluateOptions.model_fields
         self.kind = make_editor("kind", fields["kind"], choices=_KINDS.items())
+        self.volumes = make_editor("objects", fields["objects"], choices=_VOLUMES.items())
         self.difference = make_editor("difference", fields["difference"])
         wrap_text(self.difference.native)
         self.segmenter = SegmenterChoice()
@@ -153,6 +155,7 @@ class EvaluateView(ModelView):
         model = bool(self.what.currentData())
         self.show_row(self.prediction, not model)
         self.show_row(self.kind.native, not model)
+        self.show_row(self.volumes.native, not model)
         self.picker.setVisible(model)
         self.show_row(self.condition, model and self.condition.count() > 0)
         self.sources.setToolTip(
@@ -165,7 +168,9 @@ class EvaluateView(ModelView):
 
     def options(self) -> EvaluateOptions:
         """Return what is chosen besides layers and models."""
-        return EvaluateOptions(kind=self.kind.value, difference=self.difference.value)
+        return EvaluateOptions(
+            kind=self.kind.value, objects=self.volumes.value, difference=self.difference.value
+        )
 
     @property
     def finder(self) -> Finder:
@@ -200,6 +205,7 @@ class EvaluateView(ModelView):
         with suppress(ValueError):
             options = EvaluateOptions(**fields)
             self.kind.value = options.kind
+            self.volumes.value = options.objects
             self.difference.value = options.difference
 
     def fit(self, card: ModelInfo) -> None:
@@ -240,6 +246,7 @@ class EvaluateView(ModelView):
             self.kind.label: self.kind.native,
             "Objects": self.segmenter,
             "True objects": self.labels,
+            self.volumes.label: self.volumes.native,
         }
         for label, field in rows.items():
             self.form.addRow(label, field)

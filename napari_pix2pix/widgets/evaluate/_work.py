@@ -40,6 +40,13 @@ class EvaluateOptions(BaseModel):
         title="Values are",
         description="What the values of the truth mean; the scores depend on it",
     )
+    objects: Literal["auto", "planes", "volumes"] = Field(
+        "auto",
+        title="Labels of stacks",
+        description="How labels of a stack are scored: plane by plane, or all planes of a volume "
+        "together. By default objects are scored in volumes if they keep their numbers from plane "
+        "to plane in truth and prediction",
+    )
     difference: bool = Field(
         True,
         title="Add the difference as a layer",
@@ -107,6 +114,14 @@ class EvaluationRequest:
                 f"{opened.target.channels}: choose layers with the same channels."
             )
         return opened
+
+    @property
+    def labels_scored(self) -> Literal["auto", "planes", "volumes"]:
+        """How labels of stacks are scored; by default the planes of times are no volume."""
+        names = {name.lower() for name in self.truths[0].field_transform.axis_labels}
+        if self.options.objects == "auto" and names & {"t", "time"} and not names & {"z"}:
+            return "planes"
+        return self.options.objects
 
     @property
     def truth_name(self) -> str:
@@ -181,14 +196,15 @@ def evaluate_request(
     blank = np.zeros(size, np.float32 if kind == "image" else np.uint8)
     for done, scored in enumerate(score_images([case], measures), start=1):
         if scored is None:
-            differences.append(blank)
+            differences += [blank] * case.depth
         else:
             frame, scores = scored
             image_scores.append(scores)
-            differences.append(difference(frame.prediction, frame.truth, kind))
+            made = difference(frame.prediction, frame.truth, kind)
+            differences.extend(np.moveaxis(made, 1, 0) if case.volumes else [made])
             if kind == "image":
                 points.append(_sample(frame, each, random))
-        yield Evaluated(done, opened.frames)
+        yield Evaluated(done, case.images)
         if control.stopped:
             break
     complete = len(differences) == opened.frames
@@ -233,7 +249,12 @@ def _make_case(
     opened = request.pair()
     name = "" if opened.frames > 1 else request.truth_name
     if not request.predictions:
-        from napari_pix2pix.evaluation.evaluate import describe_model, make_case, match_truths_of
+        from napari_pix2pix.evaluation.evaluate import (
+            describe_model,
+            make_case,
+            match_truths_of,
+            volume_notes,
+        )
 
         assert request.model is not None
         translator = request.model.with_its_weights(load_known(request.model))
@@ -241,6 +262,7 @@ def _make_case(
         baseline = None
         if not translator.info.baselines.maps:
             baseline = fit_baseline_to_scored([opened], translator.target_codec.kind)
+        notes = [*notes, *volume_notes(translator)]
         case = make_case(
             translator,
             opened,
@@ -252,18 +274,22 @@ def _make_case(
         )
         return case, describe_model(translator, request.model.name), notes
     from napari_pix2pix.data.truth import match_layers
+    from napari_pix2pix.evaluation.volumes import choose_volumes
 
     opened, codec, notes = match_layers(opened, request.options.kind)
     # Not the prediction's: whatever it holds is its own work.
     (opened,) = know_usual([opened], (None, codec.kind))
+    volumes, note = choose_volumes(opened, codec.kind, request.labels_scored)
     source, baseline = request.baseline_pair(), None
     if source is not None:
         (source,) = know_usual([replace(source, target=opened.target)], ("image", codec.kind))
-        baseline = fit_baseline_to_scored([source], codec.kind)
+        baseline = fit_baseline_to_scored([source], codec.kind, volumes=volumes)
     given = request.opened_labels
     labels = None if given is None else open_labels(given, opened)
-    case = EvaluationCase(name, opened, codec, source=source, baseline=baseline, labels=labels)
-    return case, request.facts(), notes
+    case = EvaluationCase(
+        name, opened, codec, source=source, baseline=baseline, volumes=volumes, labels=labels
+    )
+    return case, request.facts(), [*notes, *note]
 
 
 def _sample(frame: Frame, count: int, random: np.random.Generator) -> np.ndarray:

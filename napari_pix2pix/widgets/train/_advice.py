@@ -26,7 +26,7 @@ class Mend(StrEnum):
 
 
 _TIPS: dict[str, str] = {
-    Mend.CORRECT_SHIFT: "Shift the targets by whole pixels before training (correct_shift).",
+    Mend.CORRECT_SHIFT: "Shift the targets by whole pixels and planes (correct_shift).",
     Mend.SWAP: "Make the source the target, and the target the source.",
     Mend.USE_AS_LABELS: "Learn the target as labels (target_kind).",
     Mend.RESAMPLE: "Add a layer with the target on the pixels of the source, and choose that.",

@@ -323,6 +323,31 @@ def test_click_on_a_missed_object_goes_there(viewer, dock, qtbot):
     assert viewer.scene.camera.center[-2:] == pytest.approx((50.75, 50.75))
 
 
+def test_objects_of_two_volumes_are_scored_in_three_dimensions(viewer, dock, qtbot):
+    truth = np.zeros((6, 64, 64), np.uint16)
+    truth[1:4, 10:20, 40:50], truth[:3, 30:40, 10:20] = 1, 2
+    guess = np.where(truth == 2, 2, 0).astype(np.uint16)
+    layers = [viewer.add_labels(one, scale=(5, 0.5, 0.5)) for one in (guess, truth)]
+    dock.set_prediction(*layers)
+    dock._view.kind.value = "instances"
+    run(dock, qtbot)
+    assert dock._view.objects.text() == "2 true objects: 1 found, 1 missed; 0 false."
+    assert any("three dimensions" in note for note in dock.scores["notes"])
+    assert dock.difference.data.shape == truth.shape
+    assert np.array_equal(dock.difference.data == 2, truth == 1)
+    table = dock._view.errors
+    assert [table.item(0, column).text() for column in range(3)] == ["missed", "z=2", "300"]
+    table.setCurrentCell(0, 0)
+    assert viewer.dims.point[0] == 10
+    dock._view.volumes.value = "planes"
+    run(dock, qtbot)
+    assert dock._view.objects.text() == "6 true objects: 3 found, 3 missed; 0 false."
+    dock._view.volumes.value = "auto"
+    layers[1].axis_labels = ("time", "y", "x")  # numbers are kept from time to time
+    run(dock, qtbot)
+    assert dock._view.objects.text() == "6 true objects: 3 found, 3 missed; 0 false."
+
+
 def test_objects_of_images_are_counted_where_they_are_segmented(viewer, dock, qtbot):
     truth = np.zeros((64, 64), np.float32)
     truth[10:20, 10:20], truth[40:52, 40:52] = 1, 1
@@ -377,12 +402,13 @@ def test_objects_are_not_asked_for_where_the_truth_has_them(viewer, dock):
 
 def test_options_are_those_of_the_last_time(viewer, dock, qtbot):
     dock._view.what.setCurrentIndex(1)
-    dock._view.kind.value = "instances"
+    dock._view.kind.value, dock._view.volumes.value = "instances", "planes"
     dock.adds_difference, dock.segmenter = False, "otsu"
     dock.close_down()
     again = docked(EvaluateDock(viewer), viewer, qtbot)
     assert again._view.what.currentText() == "a model"
     assert again._view.kind.value == "instances"
+    assert again._view.volumes.value == "planes"
     assert not again.adds_difference
     again._view.kind.value = "image"
     again._view.what.setCurrentIndex(0)
