@@ -122,6 +122,11 @@ class PredictOptions(BaseModel):
         description="Height and width of the image's pixels, in the unit of the model's, where the "
         "image does not state it or states a wrong one.",
     )
+    plane_distance: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None,
+        description="Distance of the image's planes, in the unit of the model's pixel size, where "
+        "the image does not state it or states a wrong one.",
+    )
     _turn: int | None = PrivateAttr(None)  # the one turn of a sample of several
 
     def __init__(self, **fields: Any) -> None:
@@ -165,6 +170,8 @@ class PredictOptions(BaseModel):
         """Return the options that decide what comes out, as JSON values."""
         # Files that were made before there was resampling say nothing of it.
         include = _DECIDING | ({"resample", "pixel_size"} if self.resample else set())
+        if self.resample and self.plane_distance is not None:
+            include |= {"plane_distance"}
         values = {**self.model_dump(include=include), "seed": self.seed or 0}
         return dict(json.loads(json.dumps(values, default=str)))
 

@@ -113,7 +113,7 @@ RUN_FIELDS = {
 }
 
 # Fields that people are told, and that may change at any time.
-CARD_FIELDS = ("authors", "licence", "intended_use", "pixel_size")
+CARD_FIELDS = ("authors", "licence", "intended_use", "pixel_size", "plane_distance")
 
 
 class TrainConfig(ConfigFields):
@@ -271,8 +271,6 @@ def _volume_conflict(config: ConfigFields) -> str | None:
             "z_context gives planes their neighbours, and a network of volumes (ndim=3) sees them "
             "anyway: leave one of them out"
         )
-    if config.noise_channels and config.noise == "pixel":
-        return "3D can't have noise of each pixel yet: set noise='image', or ndim=2"
     if config.plane_levels is None or config.patch_planes is None:
         return None  # it is asked again when they are known
     halvings = 2 if config.generator == "resnet" else config.depth

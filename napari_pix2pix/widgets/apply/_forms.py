@@ -155,6 +155,7 @@ _NONE_TEXTS = {
     "batch": "automatic",
     "device": "as in Preferences",
     "pixel_size": "as the layer states",
+    "plane_distance": "as the layer states",
 }
 
 
@@ -206,6 +207,8 @@ class PredictOptionsForm(OptionsForm):
         knows = card.made_for.pixel_size is not None
         for name in ("resample", "pixel_size"):
             self._allow(name, knows, "The model does not know the pixel size of its training.")
+        knows = knows and card.made_for.pixel_size.z is not None
+        self._allow("plane_distance", knows, "The model does not know how far apart planes were.")
 
     def _allow(self, name: str, allowed: bool, why_not: str) -> None:
         editor = self.editors[name]
