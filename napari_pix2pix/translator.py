@@ -195,7 +195,7 @@ class Translator(ImagePredictor):
         self,
         condition: Hashable = None,
         n: int = 1,
-        size: int | tuple[int, int] | None = None,
+        size: int | tuple[int, ...] | None = None,
         seed: int = 0,
         device: str | None = None,
         output: Output = "target",
@@ -208,8 +208,10 @@ class Translator(ImagePredictor):
             One of `conditions`; needed when there are any.
         n : int
             How many images. Image i is the same however many there are.
-        size : int or pair of int, optional
+        size : int or tuple of int, optional
             Side, or height and width, in pixels; that of the training's patches when not given.
+            A model of volumes takes planes, height and width; with a side, as many planes as the
+            training's patches had.
         seed : int
             The same seed gives the same images.
         device, output
@@ -238,7 +240,10 @@ class Translator(ImagePredictor):
             samples=check_integer("n", n, 1),
         )
         check_options(options, self)
-        empty = EmptyImage(*check_size(self.config.patch if size is None else size))
+        planes = self.config.patch_planes if self.ndim == 3 else None
+        wanted = check_size(self.config.patch if size is None else size, planes)
+        *depth, height, width = wanted
+        empty = as_seen(EmptyImage(height, width, tuple(depth)), self.ndim)
         return np.stack(
             run_responsive(partial(draw_images, self, empty, options, None), title="Sampling")
         )

@@ -186,7 +186,9 @@ class Predictor:
 
         Of a model of volumes the window is (C, Z, h, w).
         """
-        image = LazyImage(window, channel_axis=0) if len(window) else EmptyImage(*window.shape[1:])
+        *depth, height, width = window.shape[1:]
+        empty = EmptyImage(height, width, tuple(depth))
+        image = LazyImage(window, channel_axis=0) if len(window) else empty
         options = PredictOptions(
             condition=self.conditions[condition] if self.conditions else None,
             tile=tile,

@@ -16,8 +16,6 @@ def fit_to_volumes(config: TrainConfig, opened: Sequence[OpenPair]) -> TrainConf
     if config.ndim == 2:
         return config
     for pair in opened:
-        if not pair.source.channels:
-            raise InputError("3D can't train without a source yet: give sources, or set ndim=2.")
         _check_volume(pair)
     levels = _plane_levels(config, opened)
     multiple = _plane_multiple(config, levels)

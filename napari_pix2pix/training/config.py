@@ -97,6 +97,8 @@ LIGHT_WITHOUT_SOURCE: dict[str, Any] = {
     "learning_rate": 5e-4,
     "discriminator_learning_rate": 5e-4,
 }
+# Likewise of volumes: a step sees as many pixels.
+LIGHT_VOLUMES_WITHOUT_SOURCE: dict[str, Any] = {**LIGHT_WITHOUT_SOURCE, "patch": 32, "batch": 8}
 
 # Fields of where and how long a run trains, which neither a checkpoint nor a model decides.
 RUN_FIELDS = {

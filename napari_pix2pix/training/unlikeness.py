@@ -63,8 +63,14 @@ def _sample(data: TrainingData, seconds: float | None) -> list[SampleBlock]:
     where, seed = (data.opened, data.areas), data.config.seed
     if data.config.ndim == 2:
         return sample_blocks(*where, size=_SIDE, seed=seed, most=_WINDOWS, seconds=seconds)[0]
-    sizes = {"size": _VOLUME_SIDE, "planes": _VOLUME_PLANES}
-    return sample_volumes(*where, **sizes, seed=seed, most=_VOLUMES, seconds=seconds)
+    return sample_volumes(
+        *where,
+        size=_VOLUME_SIDE,
+        planes=_VOLUME_PLANES,
+        seed=seed,
+        most=_VOLUMES,
+        seconds=seconds,
+    )
 
 
 def largest_share(windows: Sequence[NDArray[np.float32]]) -> float:

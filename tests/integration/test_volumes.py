@@ -23,6 +23,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.large_images import translate_file
+from napari_pix2pix.training._pair_checks import _config_without_source
 from napari_pix2pix.training.config import TrainConfig
 
 TINY = {
@@ -376,8 +377,6 @@ def test_what_is_no_volume_is_refused():
     plane = noise(24, 24)
     with pytest.raises(InputError, match="has one plane, and volumes are asked for"):
         train(plane, plane, **TINY)
-    with pytest.raises(InputError, match="can't train without a source yet"):
-        train(None, noise(4, 24, 24), noise="image", **TINY)
 
 
 def test_volumes_are_not_compiled(model):
@@ -456,14 +455,40 @@ def test_plane_is_no_volume(model):
         model(volume[0])
 
 
-def test_model_of_volumes_is_exported_as_onnx_and_in_no_other_form(model, tmp_path):
+def test_model_of_volumes_is_exported_as_onnx_and_to_no_other_program(model, tmp_path):
     pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     notes = model.export(tmp_path / "m.onnx")
     assert any("Numbers of planes are multiples of" in note for note in notes)
-    with pytest.raises(InputError, match="3D can't be written as a BioImage"):
-        model.export(tmp_path / "m.zip")
     with pytest.raises(InputError, match=r"volumes \(ndim=3\)"):
         convert(model_file(model, tmp_path), tmp_path / "m.pth")
+
+
+@pytest.mark.parametrize("kind", ["image", "pixel"])
+def test_volumes_are_made_of_noise_and_a_condition(kind, tmp_path):
+    targets = [noise(8, 24, 24), 1 - noise(8, 24, 24) / 4]
+    fields = {**TINY, "noise": kind, "condition": ["dark", "light"], "steps": 3}
+    maker = train(None, targets, **fields)
+    depth = maker.config.patch_planes
+    assert maker.sample("dark").shape == (1, depth, 16, 16)
+    assert maker.sample("dark", size=20).shape == (1, depth, 20, 20)
+    two = maker.sample("dark", 2, (11, 19, 30), seed=1, output="float")
+    assert two.shape == (2, 11, 19, 30)
+    assert len(np.unique(two[0])) > 1
+    assert not np.allclose(two[0], two[1])
+    maker.save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.sample("dark", 1, (11, 19, 30), 1, output="float"), two[:1])
+    other = maker.sample("light", 1, (11, 19, 30), seed=1, output="float")
+    assert not np.allclose(other, two[:1])
+    judged = maker.discriminator_map(None, two[0], condition="dark")
+    assert judged.shape == (11, 19, 30)
+
+
+def test_light_makes_volumes_in_small_patches():
+    config = _config_without_source(TrainConfig(ndim=3), held_out=False)
+    assert (config.patch, config.batch, config.noise, config.ndim) == (32, 8, "pixel", 3)
+    told = _config_without_source(TrainConfig(ndim=3, patch=64, batch=2), held_out=False)
+    assert (told.patch, told.batch) == (64, 2)
 
 
 def model_file(model, folder):
