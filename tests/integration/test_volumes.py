@@ -15,16 +15,19 @@ from skimage.measure import label
 from napari_pix2pix import Pair, convert, evaluate, load, train
 from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.lazy_image import as_lazy_image
+from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.data.resampling import ResampledImage, Resampling
 from napari_pix2pix.data.volumes import VolumeImage
 from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.evaluation.evaluate import make_case
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.large_images import translate_file
 from napari_pix2pix.training._pair_checks import _config_without_source
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.translator import Translator
 
 TINY = {
     "ndim": 3,
@@ -332,6 +335,16 @@ def test_volumes_are_scored_plane_by_plane(model):
     assert result["prediction"]["l1"] == 0
 
 
+def test_report_ranks_the_planes_of_a_volume_by_their_maps(model, tmp_path):
+    volume = noise(9, 40, 40, seed=1)
+    own = Translator(model.tensors, model.info)
+    evaluate(own, volume, 1 - volume).report(tmp_path / "report.html")
+    assert "The unlikeness map" in (tmp_path / "report.html").read_text()
+    case = make_case(own, open_pair(Pair(volume, 1 - volume)), name="a")
+    planes = np.stack([case.unlikeness(number) for number in range(9)])
+    np.testing.assert_allclose(planes, own.unlikeness_map(volume), rtol=1e-4)
+
+
 def test_last_planes_of_deep_volumes_are_held_out():
     volume = noise(64, 20, 20)
     model = train(volume, 1 - volume, **TINY)
@@ -506,7 +519,6 @@ def test_pair_given_for_validation_is_scored():
 
 def test_flips_along_planes_are_drawn_if_asked_for():
     from napari_pix2pix.data.codecs import ImageCodec
-    from napari_pix2pix.data.pair import open_pair
     from napari_pix2pix.data.patches import PatchSampler
     from napari_pix2pix.data.split import whole_areas
 

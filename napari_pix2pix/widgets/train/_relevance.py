@@ -60,6 +60,7 @@ def irrelevant_fields(values: Mapping[str, Any], facts: PairFacts) -> set[str]:
         "decay_start": values["decay"] != "constant",
         "vertical_flips": bool(values["flips"]),
         "ndim": facts.has_stacks,
+        "plane_distance": facts.has_stacks,
         "z_context": facts.has_stacks and values["ndim"] == 2,
         "plane_levels": values["ndim"] == 3,
         "patch_planes": values["ndim"] == 3,
