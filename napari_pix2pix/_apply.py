@@ -79,6 +79,7 @@ class ImagePredictor(Predictor):
         samples: int = 1,
         resample: bool = False,
         pixel_size: float | None = None,
+        plane_distance: float | None = None,
         on_tile: OnTile | None = None,
     ) -> Any:
         """Translate an image, or each frame of a stack.
@@ -132,6 +133,9 @@ class ImagePredictor(Predictor):
             Height and width of the image's pixels, in the unit of
             ``info.made_for.pixel_size``, where the image does not state it. Layers state it by
             their scale and units.
+        plane_distance : float, optional
+            Distance of the image's planes, likewise. A model of volumes (``ndim=3``) needs it to
+            resample planes.
         on_tile : callable, optional
             Called with the pixels done and the pixels of the frame, frame by frame, in the thread
             that called the translator.
@@ -190,6 +194,7 @@ class ImagePredictor(Predictor):
             samples=samples,
             resample=resample,
             pixel_size=pixel_size,
+            plane_distance=plane_distance,
         )
         check_callable("on_tile", on_tile)
         self._check_takes_images()
@@ -237,6 +242,7 @@ class ImagePredictor(Predictor):
         seed: int | None = None,
         resample: bool = False,
         pixel_size: float | None = None,
+        plane_distance: float | None = None,
         on_tile: OnTile | None = None,
     ) -> Spread:
         """Return mean, standard deviation and quantiles of several samples of an image.
@@ -250,7 +256,7 @@ class ImagePredictor(Predictor):
         quantiles : sequence of float
             Levels from 0 to 1. With any, the samples of one frame are kept in memory.
         condition, tile, batch, device, norm_statistics, dropout, turns, precision, compile, seed, \
-        resample, pixel_size, on_tile
+        resample, pixel_size, plane_distance, on_tile
             As when the translator is called. A model without noise planes needs ``dropout=True`` or
             ``turns=8``.
 
@@ -289,6 +295,7 @@ class ImagePredictor(Predictor):
             samples=check_integer("n", n, 2),
             resample=resample,
             pixel_size=pixel_size,
+            plane_distance=plane_distance,
         )
         check_callable("on_tile", on_tile)
         self._check_takes_images()

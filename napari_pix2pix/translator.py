@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from napari_pix2pix._apply import ImagePredictor, draw_images
 from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet
-from napari_pix2pix.core.encoder import UsualFeatures, cell_side
+from napari_pix2pix.core.encoder import UsualFeatures, cell_sides
 from napari_pix2pix.core.layers import channels_last
 from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.data.resampling import ResampledImage
+from napari_pix2pix.data.volumes import as_seen
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.export.files import EXPORT_ENDINGS, check_credits, export_model
 from napari_pix2pix.inference.checks import check_options, warn_of_pixel_size, warn_of_type
@@ -194,7 +195,7 @@ class Translator(ImagePredictor):
         self,
         condition: Hashable = None,
         n: int = 1,
-        size: int | tuple[int, int] | None = None,
+        size: int | tuple[int, ...] | None = None,
         seed: int = 0,
         device: str | None = None,
         output: Output = "target",
@@ -207,8 +208,10 @@ class Translator(ImagePredictor):
             One of `conditions`; needed when there are any.
         n : int
             How many images. Image i is the same however many there are.
-        size : int or pair of int, optional
+        size : int or tuple of int, optional
             Side, or height and width, in pixels; that of the training's patches when not given.
+            A model of volumes takes planes, height and width; with a side, as many planes as the
+            training's patches had.
         seed : int
             The same seed gives the same images.
         device, output
@@ -237,7 +240,10 @@ class Translator(ImagePredictor):
             samples=check_integer("n", n, 1),
         )
         check_options(options, self)
-        empty = EmptyImage(*check_size(self.config.patch if size is None else size))
+        planes = self.config.patch_planes if self.ndim == 3 else None
+        wanted = check_size(self.config.patch if size is None else size, planes)
+        *depth, height, width = wanted
+        empty = as_seen(EmptyImage(height, width, tuple(depth)), self.ndim)
         return np.stack(
             run_responsive(partial(draw_images, self, empty, options, None), title="Sampling")
         )
@@ -306,6 +312,7 @@ class Translator(ImagePredictor):
             warnings.warn(note, UserWarning, stacklevel=2)
         own = self.for_dtypes(opened.dtype, judged.dtype)
         discriminator = own.discriminator_predictor(device)
+        judged = as_seen(judged, self.ndim)
 
         def judge(report: ProgressReporter) -> NDArray[np.float32]:
             def show(frame: int, done: int, total: int) -> None:
@@ -331,6 +338,7 @@ class Translator(ImagePredictor):
         device: str | None = None,
         resample: bool = False,
         pixel_size: float | None = None,
+        plane_distance: float | None = None,
     ) -> Any:
         """Show where an image is unlike those that the model was trained on.
 
@@ -341,7 +349,7 @@ class Translator(ImagePredictor):
 
         Parameters
         ----------
-        image, condition, tile, device, resample, pixel_size
+        image, condition, tile, device, resample, pixel_size, plane_distance
             As when the translator is called; dask arrays are read. It takes as long, too.
             Resampled, cells have their side in the model's pixels.
 
@@ -370,7 +378,12 @@ class Translator(ImagePredictor):
         """
         self.info.check_usual()
         options = PredictOptions(
-            condition=condition, tile=tile, device=device, resample=resample, pixel_size=pixel_size
+            condition=condition,
+            tile=tile,
+            device=device,
+            resample=resample,
+            pixel_size=pixel_size,
+            plane_distance=plane_distance,
         )
         check_options(options, self)
         opened, layers = self._open(image)
@@ -393,21 +406,21 @@ class Translator(ImagePredictor):
 
         Those of a resampled image are shown on the grid that it had before.
         """
-        side = cell_side(own_generator(self.generator))
+        sides = cell_sides(own_generator(self.generator))
+        seen = as_seen(image, self.ndim)
+        depth = [seen.depth] * (self.ndim == 3)
 
         def show(cells: Cells) -> Cells:
-            shown = in_pixels(cells, side, image.height, image.width)
+            shown = in_pixels(cells, sides, *depth, image.height, image.width)
             if not isinstance(image, ResampledImage):
                 return shown
             return put_back(image, shown[np.newaxis])[0]
 
         maps = [show(cells) for cells in frames]
-        return np.reshape(maps, (*image.frame_shape, *maps[0].shape))
+        return np.reshape(maps, (*seen.frame_shape, *maps[0].shape))
 
     def discriminator_predictor(self, device: str | None = None) -> DiscriminatorPredictor:
         """Return what `discriminator_map` runs on each frame of opened images."""
-        if self.ndim == 3:
-            raise InputError("3D can't show where the discriminator doubts yet: use a 2D model.")
         self.info.check_discriminator()
         discriminator = self.discriminator
         assert discriminator is not None

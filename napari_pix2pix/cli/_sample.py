@@ -29,13 +29,16 @@ class _Size(click.ParamType):
 
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
+    ) -> int | tuple[int, ...]:
         sides = str(value).split("x")
-        if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        if len(sides) > 3 or not all(side.isdecimal() for side in sides):
             self.fail(
-                f"{value!r} is not a size: give 256, or height and width as 256x320", param, ctx
+                f"{value!r} is not a size: give 256, height and width as 256x320, or of a volume "
+                "planes, height and width as 32x256x320",
+                param,
+                ctx,
             )
-        return int(sides[0]), int(sides[-1])
+        return int(value) if len(sides) == 1 else tuple(map(int, sides))
 
 
 @click.command()
@@ -44,7 +47,11 @@ class _Size(click.ParamType):
 @weights_option
 @condition_option
 @click.option("--n", "-n", "count", type=int, default=1, show_default=True, help="How many.")
-@click.option("--size", type=_Size(), help="Pixels: 256, or 256x320.  [the training's patch]")
+@click.option(
+    "--size",
+    type=_Size(),
+    help="Pixels: 256, 256x320, or of a volume 32x256x320.  [the training's patch]",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
 @device_option
 @overwrite_option
@@ -55,7 +62,7 @@ def sample(
     weights: AppliedWeights | None,
     condition: str | None,
     count: int,
-    size: tuple[int, int] | None,
+    size: int | tuple[int, ...] | None,
     seed: int,
     device: str | None,
     overwrite: bool,
@@ -88,6 +95,7 @@ def sample(
             path,
             image,
             layout=translator.target_codec.layout,
+            is_volume=translator.ndim == 3,
             channel_names=names,
             looks=looks,
             overwrite=overwrite,

@@ -308,16 +308,18 @@ class DiscriminatorMap(nn.Module):
     Parameters
     ----------
     discriminator : PatchDiscriminator, PixelDiscriminator or MultiScaleDiscriminator
-        Of images.
+        Of images or volumes.
 
     Attributes
     ----------
-    stride : int
-        Heights, widths and window corners must be multiples of this many pixels.
-    halo : int
-        Context in pixels on each side that makes a window equal the whole, see `UNet.halo`.
-    least_size : int
-        Smallest height and width in pixels.
+    strides : tuple of int
+        Lengths and window corners must be multiples of it, one an axis; planes of volumes first.
+    halos : tuple of int
+        Context on each side that makes a window equal the whole, see `UNet.halos`.
+    least_sizes : tuple of int
+        Smallest lengths.
+    stride, halo, least_size : int
+        Those of height and width.
 
     Examples
     --------
@@ -335,22 +337,52 @@ class DiscriminatorMap(nn.Module):
         scales = [discriminator]
         if isinstance(discriminator, MultiScaleDiscriminator):
             scales = list(discriminator.scales)  # type: ignore[arg-type]
-        self._steps = [2**n * _step(scale) for n, scale in enumerate(scales)]
-        self._margins = [_margin(scale) for scale in scales]
-        self.stride = self._steps[-1]
-        self.least_size = -(-discriminator.least_size // self.stride) * self.stride
-        context = max(2**n * _context(scale) for n, scale in enumerate(scales))
-        self.halo = -(-context // self.stride) * self.stride
+        axes = range(-len(discriminator.least_sizes), 0)
+        self._steps = [
+            tuple(_shrunk(n, axis) * _step(scale, axis) for axis in axes)
+            for n, scale in enumerate(scales)
+        ]
+        self._margins = [tuple(_margin(scale, axis) for axis in axes) for scale in scales]
+        self.ndim = len(axes)
+        self.strides = self._steps[-1]
+        contexts = [
+            max(_shrunk(n, axis) * _context(scale, axis) for n, scale in enumerate(scales))
+            for axis in axes
+        ]
+        self.halos, self.least_sizes = (
+            tuple(
+                -(-size // stride) * stride
+                for size, stride in zip(sizes, self.strides, strict=True)
+            )
+            for sizes in (contexts, discriminator.least_sizes)
+        )
+
+    @property
+    def stride(self) -> int:
+        """Heights, widths and window corners must be multiples of this many pixels."""
+        return self.strides[-1]
+
+    @property
+    def halo(self) -> int:
+        """Context in pixels on each side that makes a window equal the whole."""
+        return self.halos[-1]
+
+    @property
+    def least_size(self) -> int:
+        """Smallest height and width in pixels."""
+        return self.least_sizes[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to logits (B, 1, H, W), positive for real."""
+        """Map (B, in_channels, H, W) to logits (B, 1, H, W), positive for real; or volumes."""
         logits = self.discriminator(x)
         scales = [logits] if isinstance(logits, Tensor) else list(logits)
-        height, width = x.shape[2:]
-        total = x.new_zeros(x.shape[0], 1, height, width)
-        for scale, step, margin in zip(scales, self._steps, self._margins, strict=True):
-            padded = functional.pad(scale, [margin] * 4, mode="replicate") if margin else scale
-            total += functional.interpolate(padded, scale_factor=float(step), mode="nearest")
+        total = x.new_zeros(x.shape[0], 1, *x.shape[2:])
+        for scale, steps, margins in zip(scales, self._steps, self._margins, strict=True):
+            # Torch counts sides from the last axis on, each twice.
+            sides = [margin for margin in reversed(margins) for _ in range(2)]
+            padded = functional.pad(scale, sides, mode="replicate") if any(sides) else scale
+            factors = tuple(map(float, steps))
+            total += functional.interpolate(padded, scale_factor=factors, mode="nearest")
         return total / len(scales)
 
 
@@ -369,20 +401,26 @@ def _activations(layers: nn.Sequential, x: Tensor) -> list[Tensor]:
     return [*activations, x]
 
 
-def _step(discriminator: nn.Module) -> int:
-    """Return the pixels from one logit's patch to the next one's."""
-    return input_span(discriminator, (1, 1))[0] - input_span(discriminator, (0, 0))[0]
+def _shrunk(scale: int, axis: int) -> int:
+    """Return how many times shorter an axis is at a scale; planes (-3) stay."""
+    return 1 if axis == -3 else int(2**scale)
 
 
-def _margin(discriminator: nn.Module) -> int:
+def _step(discriminator: nn.Module, axis: int) -> int:
+    """Return the pixels from one logit's patch to the next one's, along an axis."""
+    first, second = (input_span(discriminator, (n, n), axis)[0] for n in range(2))
+    return second - first
+
+
+def _margin(discriminator: nn.Module, axis: int) -> int:
     """Return the number of squares before the one in the middle of the first logit's patch."""
-    first, last = input_span(discriminator, (0, 0))
-    step = _step(discriminator)
+    first, last = input_span(discriminator, (0, 0), axis)
+    step = _step(discriminator, axis)
     return (first + last + 1 - step) // 2 // step
 
 
-def _context(discriminator: nn.Module) -> int:
+def _context(discriminator: nn.Module, axis: int) -> int:
     """Return the pixels of a patch around the square in its middle, on the wider side."""
-    step, margin = _step(discriminator), _margin(discriminator)
-    first, last = input_span(discriminator, (-margin, -margin))
+    step, margin = _step(discriminator, axis), _margin(discriminator, axis)
+    first, last = input_span(discriminator, (-margin, -margin), axis)
     return max(-first, last - (step - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Self
 
 import torch
@@ -35,7 +36,19 @@ def feature_layer(generator: UNet | ResNet) -> Convolution:
 
 def cell_side(generator: UNet | ResNet) -> int:
     """Return the side in pixels, within a plane, of what each feature vector stands for."""
-    return int(2 ** len(_halvings(generator)))
+    return cell_sides(generator)[-1]
+
+
+def cell_sides(generator: UNet | ResNet) -> tuple[int, ...]:
+    """Return along each axis, planes of a volume first, what a feature vector stands for.
+
+    Examples
+    --------
+    >>> cell_sides(UNet(1, 1, depth=5, width=4, ndim=3, plane_levels=2))
+    (4, 16, 16)
+    """
+    strides = zip(*(layer.stride for layer in _halvings(generator)), strict=True)
+    return tuple(math.prod(along) for along in strides)
 
 
 def _halvings(generator: UNet | ResNet) -> list[Convolution]:

@@ -1,23 +1,28 @@
-"""Sums over the square cells of an image."""
+"""Sums over the cells of an image or a volume."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def cell_sums(planes: NDArray[Any], side: int) -> NDArray[np.float64]:
+def cell_sums(planes: NDArray[Any], side: int | Sequence[int]) -> NDArray[np.float64]:
     """Sum planes (D, H, W) over all of them and over cells, (h, w); the last ones may be smaller.
+
+    Cells are as long along each axis as `side` says; those of a volume have planes in front.
 
     Examples
     --------
     >>> cell_sums(np.ones((2, 3, 4)), side=2).tolist()
     [[8.0, 8.0], [4.0, 4.0]]
     """
-    _, height, width = planes.shape
-    padding = (0, 0), (0, -height % side), (0, -width % side)
-    padded = np.pad(planes.astype(np.float64), padding)
-    rows, columns = (length // side for length in padded.shape[1:])
-    return np.asarray(padded.reshape(-1, rows, side, columns, side).sum(axis=(0, 2, 4)))
+    size = planes.shape[1:]
+    sides = (side,) * len(size) if isinstance(side, int) else tuple(side)
+    padding = [(0, -length % along) for length, along in zip(size, sides, strict=True)]
+    padded = np.pad(planes.astype(np.float64), [(0, 0), *padding])
+    # Each axis becomes two: that of the cells, and that within a cell.
+    split = [n for k, along in enumerate(sides, 1) for n in (padded.shape[k] // along, along)]
+    return np.asarray(padded.reshape(-1, *split).sum(axis=(0, *range(2, 2 * len(sides) + 1, 2))))

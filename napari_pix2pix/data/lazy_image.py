@@ -25,6 +25,7 @@ class LazyImage:
     # as 0.
 
     depth = 1  # planes of each frame, see `VolumeImage`
+    is_volume = False  # whether frames are volumes (C, Z, H, W)
     absent: tuple[int, ...] = ()
     channel_names: tuple[str, ...] = ()  # one each, or empty
     looks: Looks = ()  # likewise

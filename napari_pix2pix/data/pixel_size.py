@@ -116,18 +116,21 @@ def size_note(image: PixelSize | None, trained: PixelSize | None) -> str:
     )
 
 
-def planes_note(image: PixelSize | None, trained: PixelSize | None, z_context: int) -> str:
+def planes_note(
+    image: PixelSize | None, trained: PixelSize | None, z_context: int, ndim: int = 2
+) -> str:
     """Say that planes that are seen together are not as far apart as the training's; else ""."""
     factors = None if image is None or trained is None else image.factors(trained)
     if image is None or trained is None or factors is None or factors.z is None:
         return ""
-    if not z_context or 1 / _ALIKE <= factors.z <= _ALIKE:
+    sees_planes = z_context or ndim == 3
+    if not sees_planes or 1 / _ALIKE <= factors.z <= _ALIKE:
         return ""
     return (
         f"The image's planes are {image.of_planes}, and those of the training are "
         f"{trained.of_planes}: planes that the model sees beside each other differ "
-        f"{'more' if factors.z > 1 else 'less'} than in the training, and resampling does not "
-        "change that."
+        f"{'more' if factors.z > 1 else 'less'} than in the training"
+        + (f". {RESAMPLE_ADVICE}" if ndim == 3 else ", and resampling does not change that.")
     )
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ class Resampling:
     before: Size
     after: Size
     nearest: bool = False  # take the nearest pixel, as labels need, and mix none
+    planes: Size | None = None  # of volumes: how many planes before and after
 
     def needs(self, box: Box) -> Box:
         """Return the box of pixels before that a box of pixels after is made of."""
@@ -43,28 +44,34 @@ class Resampling:
         return Box(rows.first, rows.last + 1, columns.first, columns.last + 1)
 
     def window(self, read: Read, box: Box) -> NDArray[np.generic]:
-        """Return a box of the result, (C, h, w); `read` reads windows of the image before."""
+        """Return a box of the result, (C, h, w); `read` reads windows of the image before.
+
+        Volumes are (C, Z, h, w), and all planes are read.
+        """
         rows, columns = self._taps(box)
         window = read(slice(rows.first, rows.last + 1), slice(columns.first, columns.last + 1))
-        if rows.weights is None and columns.weights is None:
-            return columns.mix(rows.mix(window, axis=1), axis=2)
-        mixed = _mix_finite(window, rows, columns)
+        taps = [rows, columns]
+        if self.planes is not None:
+            taps.insert(0, self._taps_between(0, self.planes[1], *self.planes))
+        if all(along.weights is None for along in taps):
+            return _mix(window, taps)
+        mixed = _mix_finite(window, taps)
         if window.dtype.kind in "iu":
             mixed = np.rint(mixed)  # weights are positive, so it stays within the dtype
         return mixed.astype(window.dtype)
 
     def reversed(self, *, nearest: bool) -> Resampling:
         """Return the way back to the size before."""
-        return Resampling(self.after, self.before, nearest)
+        planes = None if self.planes is None else self.planes[::-1]
+        return Resampling(self.after, self.before, nearest, planes)
 
     def _taps(self, box: Box) -> tuple[_Taps, _Taps]:
         return (
-            self._taps_along(0, box.top, box.bottom),
-            self._taps_along(1, box.left, box.right),
+            self._taps_between(box.top, box.bottom, self.before[0], self.after[0]),
+            self._taps_between(box.left, box.right, self.before[1], self.after[1]),
         )
 
-    def _taps_along(self, axis: int, start: int, stop: int) -> _Taps:
-        before, after = self.before[axis], self.after[axis]
+    def _taps_between(self, start: int, stop: int, before: int, after: int) -> _Taps:
         make = _nearest_taps if self.nearest or before == after else _linear_taps
         return make(start, stop, before, after)
 
@@ -85,12 +92,12 @@ class _Taps:
         return int(self.indices.max())
 
     def mix(self, window: NDArray[np.generic], axis: int) -> NDArray[np.generic]:
-        """Return the sums of a window that begins with the first pixel."""
+        """Return the sums of a window that begins with the first pixel; `axis` is below 0."""
         indices = self.indices - self.first
         if self.weights is None:
             return np.take(window, indices[:, 0], axis)
         floating = np.result_type(window.dtype, np.float32)
-        shape = (-1, 1) if axis == 1 else (-1,)
+        shape = (-1, *[1] * (-1 - axis))
         total: NDArray[np.generic] | None = None
         # One tap after another, so that a sum has the same order in every window.
         for tap in range(indices.shape[1]):
@@ -101,19 +108,22 @@ class _Taps:
         return total
 
 
-def _mix_finite(window: NDArray[Any], rows: _Taps, columns: _Taps) -> NDArray[Any]:
+def _mix(window: NDArray[Any], taps: Sequence[_Taps]) -> NDArray[Any]:
+    """Return the sums of a window (C, ...) along its last axes, one after another."""
+    for axis, along in enumerate(taps, -len(taps)):
+        window = along.mix(window, axis)
+    return window
+
+
+def _mix_finite(window: NDArray[Any], taps: Sequence[_Taps]) -> NDArray[Any]:
     """Return the weighted means of the finite pixels of a window (C, h, w)."""
-
-    def mix(pixels: NDArray[Any]) -> NDArray[Any]:
-        return columns.mix(rows.mix(pixels, axis=1), axis=2)
-
     finite = np.isfinite(window)
     if finite.all():
-        return mix(window)
-    total = mix(np.where(finite, window, window.dtype.type(0)))
+        return _mix(window, taps)
+    total = _mix(np.where(finite, window, window.dtype.type(0)), taps)
     # Only where pixels are left out, so that all others are equal in every window.
-    lacks = mix(np.where(finite, window.dtype.type(0), window.dtype.type(1))) > 0
-    weights = mix(finite.astype(window.dtype))
+    lacks = _mix(np.where(finite, window.dtype.type(0), window.dtype.type(1)), taps) > 0
+    weights = _mix(finite.astype(window.dtype), taps)
     means = np.full_like(total, np.nan)
     np.divide(total, weights, out=means, where=weights > 0)
     return np.where(lacks, means, total)
@@ -136,15 +146,20 @@ def _linear_taps(start: int, stop: int, before: int, after: int) -> _Taps:
 
 
 class ResampledImage(ImageView):
-    """An image that is read at another size in pixels; frames and channels stay."""
+    """An image that is read at another size in pixels; frames and channels stay.
+
+    Of volumes the planes may be others, too: then `image` is one of volumes.
+    """
 
     def __init__(self, image: LazyImage, resampling: Resampling) -> None:
         super().__init__(image)
         self.resampling = resampling
         self._resize(*resampling.after)
+        if resampling.planes is not None:
+            self.depth = resampling.planes[1]
 
     def read(self, frame: int, rows: slice, columns: slice) -> NDArray[np.generic]:
-        """Read one window (C, h, w)."""
+        """Read one window (C, h, w), or of a volume (C, Z, h, w)."""
         top, bottom, _ = rows.indices(self.height)
         left, right, _ = columns.indices(self.width)
         box = Box(top, bottom, left, right)

@@ -27,6 +27,7 @@ class VolumeImage(ImageView):
                 "volumes are asked for (ndim=3): give a stack of planes, or train with ndim=2."
             )
         *frame_shape, self.depth = image.frame_shape
+        self.is_volume = True
         self.frame_shape = tuple(frame_shape)
         self.frames = image.frames // self.depth
 
@@ -49,6 +50,11 @@ class VolumeImage(ImageView):
         first = frame * self.depth
         seen = (self._image.frames_seen(first + z) for z in range(self.depth))
         return [index for indices in seen for index in indices]
+
+
+def as_seen(image: LazyImage, ndim: int) -> LazyImage:
+    """Return an image as a network of images (2) or volumes (3) sees it."""
+    return VolumeImage(image) if ndim == 3 and not image.is_volume else image
 
 
 def flat_image(image: LazyImage) -> LazyImage:

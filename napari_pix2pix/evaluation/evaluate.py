@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from napari_pix2pix.core.encoder import cell_side
+from napari_pix2pix.core.encoder import cell_sides
 from napari_pix2pix.data.checks import alpha_notes
 from napari_pix2pix.data.derived import with_derived_source
 from napari_pix2pix.data.inputs import (
@@ -227,7 +227,7 @@ def match_truths_of(
         for note in (
             dtype_note(read, pair.source.dtype),
             size_note(pair.source.pixel_size, size),
-            planes_note(pair.source.pixel_size, size, translator.z_context),
+            planes_note(pair.source.pixel_size, size, translator.z_context, translator.ndim),
             check_input(pair.source, read, codec, intensities),
         )
     )
@@ -264,9 +264,7 @@ def make_case(
         return planes.predict(frame, sampling.of_sample(number))
 
     def unlikeness(frame: int) -> Array:
-        [cells] = model.predict_cells(opened.source, options, frames=[frame])
-        side = cell_side(own_generator(translator.generator))
-        return in_pixels(cells, side, opened.height, opened.width)
+        return planes.unlikeness(frame, options)
 
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
@@ -303,6 +301,7 @@ class _Planes:
     def __init__(self, model: Predictor, opened: OpenPair) -> None:
         self._model, self._image = model, opened.source
         self._last: tuple[int, PredictOptions, Array] | None = None
+        self._seen: tuple[int, Array] | None = None  # of a volume
 
     def predict(self, frame: int, options: PredictOptions, on_tile: OnTile | None = None) -> Array:
         """Predict one plane, (C, H, W)."""
@@ -313,6 +312,22 @@ class _Planes:
             made = self._model.predict_frame(self._image, volume, options, on_tile=on_tile)
             self._last = volume, options, made
         return self._last[2][:, plane]
+
+    def unlikeness(self, frame: int, options: PredictOptions) -> Array:
+        """Return how unlike the training one plane is, (H, W)."""
+        sides = cell_sides(own_generator(self._model.generator))
+        if self._model.ndim == 2:
+            [cells] = self._model.predict_cells(self._image, options, frames=[frame])
+            return in_pixels(cells, sides, self._image.height, self._image.width)
+        depth = self._image.frame_shape[-1]
+        volume, plane = divmod(frame, depth)
+        if self._seen is None or self._seen[0] != volume:
+            [cells] = self._model.predict_cells(self._image, options, frames=[volume])
+            self._seen = (
+                volume,
+                in_pixels(cells, sides, depth, self._image.height, self._image.width),
+            )
+        return self._seen[1][plane]
 
 
 def describe_model(translator: Translator, name: str = "") -> dict[str, str]:

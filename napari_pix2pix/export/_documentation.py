@@ -36,7 +36,8 @@ def _describe_training(info: ModelInfo) -> Iterator[str]:
 def _describe_tensors(info: ModelInfo, interface: Interface) -> Iterator[str]:
     yield (
         f"Inputs, one a channel: {', '.join(interface.inputs)}. Outputs: "
-        f"{', '.join(interface.outputs)}. The order of axes is batch, channel, y, x."
+        f"{', '.join(interface.outputs)}. The order of axes is batch, channel, "
+        f"{', '.join(interface.axes)}."
     )
     yield from interface.notes
     if labels := describe_labels(info.target_codec):

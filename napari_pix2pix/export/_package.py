@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.data.codecs import Codec, ImageCodec, picture
+from napari_pix2pix.data.volumes import decode, encode, flat_codec, middle_plane
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.export._documentation import write_readme
 from napari_pix2pix.export._onnx_model import write_network
@@ -58,8 +59,6 @@ def export_package(path: Path, generator: UNet | ResNet, info: ModelInfo) -> tup
     """Write a package with the model's authors and licence; return what a user has to know."""
     with needing("bioimageio", "A BioImage.IO package"):
         from bioimageio.core import test_model
-    if info.config.ndim == 3:
-        raise InputError("3D can't be written as a BioImage.IO package yet: write an ONNX file.")
     if not isinstance(info.source_codec, ImageCodec):
         raise InputError(
             "A BioImage.IO package can't turn labels into the planes that the network takes: "
@@ -113,17 +112,17 @@ def _write_tests(folder: Path, info: ModelInfo, interface: Interface) -> None:
     """Write an image of smooth noise, and what becomes of it."""
     from scipy import ndimage
 
-    codec, side = info.source_codec, interface.side
-    noise = np.random.default_rng(0).normal(size=(codec.planes, side, side))
-    smooth = ndimage.gaussian_filter(noise, (0, _SMOOTH, _SMOOTH))
-    raw = codec.decode(np.clip(smooth / smooth.std(), -2, 2) / 2)
-    conditions = np.zeros((len(info.conditions), side, side), np.float32)
+    codec, size = info.source_codec, [axis.side for axis in interface.axes.values()]
+    noise = np.random.default_rng(0).normal(size=(codec.planes, *size))
+    smooth = ndimage.gaussian_filter(noise, (0, *[_SMOOTH] * len(size)))
+    raw = decode(codec, np.clip(smooth / smooth.std(), -2, 2) / 2)
+    conditions = np.zeros((len(info.conditions), *size), np.float32)
     conditions[:1] = 1
-    planes = np.concatenate([codec.encode(raw), conditions])
+    planes = np.concatenate([encode(codec, raw), conditions])
     given = np.concatenate([raw, conditions]).astype(package_dtype(codec))
     made = run_onnx(folder / _WEIGHTS, planes[np.newaxis])[0]
     if isinstance(info.target_codec, ImageCodec):
-        made = info.target_codec.decode(made).astype(package_dtype(info.target_codec))
+        made = decode(info.target_codec, made).astype(package_dtype(info.target_codec))
     for tensor, values in ((INPUT, given), (OUTPUT, made)):
         np.save(folder / _TESTS[tensor], values[np.newaxis])
 
@@ -140,7 +139,8 @@ def _write_cover(folder: Path, info: ModelInfo) -> None:
 
 
 def _picture(path: Path, codec: Codec) -> NDArray[np.uint8]:
-    values = np.load(path)[0][: codec.planes]
+    codec = flat_codec(codec)  # of volumes the middle plane is shown
+    values = middle_plane(np.load(path)[0])[: codec.planes]
     return picture(codec.encode(values) if codec.kind == "image" else values, codec)
 
 
@@ -151,6 +151,7 @@ def _describe(folder: Path, name: str, info: ModelInfo, interface: Interface) ->
 
     plain = re.sub(r"[^A-Za-z0-9_+\- ()]", " ", name)
     text, doi = _PIX2PIX
+    axes = interface.axes
     weights = v0_5.OnnxWeightsDescr(source=folder / _WEIGHTS, opset_version=OPSET)
     try:
         return v0_5.ModelDescr(
@@ -159,7 +160,7 @@ def _describe(folder: Path, name: str, info: ModelInfo, interface: Interface) ->
             authors=_authors(info.config),
             license=info.config.licence,
             cite=[v0_5.CiteEntry(text=text, doi=v0_5.Doi(doi))],
-            tags=["pix2pix", "image-to-image-translation", "napari-pix2pix", "2d"],
+            tags=["pix2pix", "image-to-image-translation", "napari-pix2pix", f"{len(axes)}d"],
             covers=[v0_5.FileDescr(source=folder / _COVER)],
             documentation=v0_5.FileDescr(source=folder / _README),
             inputs=[_input(folder, info, interface)],
@@ -179,14 +180,17 @@ def _input(folder: Path, info: ModelInfo, interface: Interface) -> InputTensorDe
     from bioimageio.spec.model import v0_5
 
     assert isinstance(info.source_codec, ImageCodec)
-    size = v0_5.ParameterizedSize(min=interface.side, step=interface.stride)
+    sizes = {
+        name: v0_5.ParameterizedSize(min=axis.side, step=axis.stride)
+        for name, axis in interface.axes.items()
+    }
     return v0_5.InputTensorDescr(
         id=v0_5.TensorId(INPUT),
         description="Images, and a plane a condition" if info.conditions else "Images",
         axes=[
             v0_5.BatchAxis(),
             v0_5.ChannelAxis(channel_names=[*interface.inputs]),
-            *(v0_5.SpaceInputAxis(id=v0_5.AxisId(axis), size=size) for axis in "yx"),
+            *(v0_5.SpaceInputAxis(id=v0_5.AxisId(name), size=size) for name, size in sizes.items()),
         ],
         test_tensor=v0_5.FileDescr(source=folder / _TESTS[INPUT]),
         data=v0_5.IntervalOrRatioDataDescr(type=package_dtype(info.source_codec)),
@@ -206,7 +210,7 @@ def _output(folder: Path, info: ModelInfo, interface: Interface) -> OutputTensor
         axes=[
             v0_5.BatchAxis(),
             v0_5.ChannelAxis(channel_names=[*interface.outputs]),
-            *(_output_axis(axis, interface.halo) for axis in "yx"),
+            *(_output_axis(name, axis.halo) for name, axis in interface.axes.items()),
         ],
         test_tensor=v0_5.FileDescr(source=folder / _TESTS[OUTPUT]),
         data=v0_5.IntervalOrRatioDataDescr(type=package_dtype(codec)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.data.class_codec import ClassCodec
@@ -23,6 +24,20 @@ _INSTANCE_PLANES = (
 _NEXT_PLANE = "same object as neighbour in the next plane"  # of volumes
 
 
+class AxisSizes(NamedTuple):
+    """What lengths a network takes along an axis."""
+
+    stride: int  # they are multiples of it
+    least: int
+    halo: int  # context that makes a tile equal the whole; 0 where only the whole is right
+
+    @property
+    def side(self) -> int:
+        """The smallest length of which something is left within the halo."""
+        around = 2 * self.halo + self.stride if self.halo else 0
+        return max(self.least, -(-around // self.stride) * self.stride)
+
+
 @dataclass(frozen=True)
 class Interface:
     """Planes and sizes of an exported network."""
@@ -34,12 +49,14 @@ class Interface:
     halo: int  # pixels of context that make a tile equal the whole; 0 where only the whole is right
     mirrors: bool  # whether it mirrors what is at the edges, where others see zeros
     notes: tuple[str, ...]  # what a user has to know, a sentence each
+    planes: AxisSizes | None = None  # of volumes
 
     @property
-    def side(self) -> int:
-        """Smallest height and width of which something is left within the halo."""
-        around = 2 * self.halo + self.stride if self.halo else 0
-        return max(self.least, -(-around // self.stride) * self.stride)
+    def axes(self) -> dict[str, AxisSizes]:
+        """The axes of an image or a volume by name, in their order."""
+        within = AxisSizes(self.stride, self.least, self.halo)
+        planes = {} if self.planes is None else {"z": self.planes}
+        return {**planes, "y": within, "x": within}
 
 
 def describe_interface(info: ModelInfo, generator: UNet | ResNet) -> Interface:
@@ -56,6 +73,7 @@ def describe_interface(info: ModelInfo, generator: UNet | ResNet) -> Interface:
         halo=0 if measures else generator.halo,
         mirrors=isinstance(generator, ResNet),
         notes=(*_notes(info, measures), *_notes_of_volumes(generator, measures)),
+        planes=_plane_sizes(generator, measures) if generator.ndim == 3 else None,
     )
 
 
@@ -138,12 +156,17 @@ def _with_neighbours(planes: Sequence[str], info: ModelInfo) -> tuple[str, ...]:
     return tuple(f"{plane} z{step:+d}" for step in range(-z, z + 1) for plane in planes)
 
 
+def _plane_sizes(generator: UNet | ResNet, measures: bool) -> AxisSizes:
+    stride, halo, least = generator.strides[0], generator.halos[0], generator.least_sizes[0]
+    return AxisSizes(stride, least, 0 if measures else halo)
+
+
 def _notes_of_volumes(generator: UNet | ResNet, measures: bool) -> Iterator[str]:
     """Say what is true of the planes of volumes, which stand before heights and widths."""
     if generator.ndim == 2:
         return
-    stride, least, halo = generator.strides[0], generator.least_sizes[0], generator.halos[0]
-    around = "" if measures or not halo else f"; tiles need {plural(halo, 'plane')} around them"
+    stride, least, halo = _plane_sizes(generator, measures)
+    around = f"; tiles need {plural(halo, 'plane')} around them" if halo else ""
     yield (
         f"It takes volumes: batch, channel, planes, height, width. Numbers of planes are multiples "
         f"of {stride}, at least {least}{around}."

@@ -91,7 +91,10 @@ class FrameJob:
         self._image, self._frame = image, frame
         self._condition, self._conditions = condition, conditions
         self._seed = options.seed or 0
-        self._noise = noise_reader(noise, noise_channels, self._seed) if noise_channels else None
+        depth = image.depth if generator.ndim == 3 else None
+        self._noise = (
+            noise_reader(noise, noise_channels, self._seed, depth) if noise_channels else None
+        )
         self._norms = norms_that_measure(generator, options.norm_statistics)
         self.invalid = False  # whether a pixel that was read has no meaning for the model
 
@@ -102,10 +105,7 @@ class FrameJob:
         planes = encode(self._codec, window)
         if self._noise is None:
             return planes
-        noise = self._noise(rows, columns)
-        if planes.ndim == 4:  # one number for a whole volume
-            noise = np.broadcast_to(noise[:, np.newaxis], (len(noise), *planes.shape[1:]))
-        return np.concatenate([planes, noise])
+        return np.concatenate([planes, self._noise(rows, columns)])
 
     @contextmanager
     def prepared(self, measured: Measured | None, region: Box | None) -> Iterator[FrameRun]:
@@ -138,7 +138,7 @@ class FrameJob:
             area = Box.of_size(grid.height, grid.width) if region is None else grid.rounded(region)
             watch = None
             if self._usual is not None and not isinstance(own, ExternalNetwork):
-                watch = FeatureWatch(own, self._usual, area)
+                watch = FeatureWatch(own, self._usual, area, self._image.depth)
                 stack.enter_context(watch.watching())
             network = self._run(stack, own, self._options, watch)
             can_cut = self._options.tile is None and not is_one
@@ -235,14 +235,17 @@ def _depth_tile(measures: bool, options: PredictOptions) -> int | None:
 
 
 def _runner(
-    generator: Network, options: PredictOptions, depth_tile: int | None
+    generator: Network,
+    options: PredictOptions,
+    depth_tile: int | None,
+    before: Callable[[Tile], None],
 ) -> Callable[[Tensor, slice, slice], Tensor]:
     """Return what runs a network and keeps rows and columns of its output."""
     # Layer by layer, only what a part needs is computed; others are run as a whole.
     if isinstance(generator, ExternalNetwork):
         return partial(_run_whole, generator)
     if generator.ndim == 3:
-        return partial(run_volume, generator, tile=depth_tile)
+        return partial(run_volume, generator, tile=depth_tile, before=before)
     return (
         partial(_run_whole, compiled(generator))
         if options.compile
@@ -282,7 +285,7 @@ class GeneratorRun:
     ) -> None:
         self._generator, self._original = generator, original
         self._precision = options.precision
-        self._run = _runner(generator, options, depth_tile)
+        self._run = _runner(generator, options, depth_tile, self._see_planes)
         self._condition, self._conditions = condition, conditions
         self._source_planes, self._dropouts = source_planes, dropouts
         self._watch = watch
@@ -312,6 +315,12 @@ class GeneratorRun:
                         turns.append(turn.turn_back(y).float())
                 outputs.append(torch.stack(turns).mean(0))
             return kept_parts(nearer(self._original, outputs), tiles, wanted)
+
+    def _see_planes(self, cut: Tile) -> None:
+        """Prepare for a window along Z of a volume, whose rows are planes."""
+        self._dropouts.place_planes(cut.window.rows)
+        if self._watch is not None:
+            self._watch.expect_planes(cut)
 
     def _with_condition(self, planes: Tensor) -> Tensor:
         """Put the condition's planes between those of source and noise: (B, P + N, h, w)."""

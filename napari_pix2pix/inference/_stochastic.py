@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -21,16 +22,20 @@ ReadWindow = Callable[[slice, slice], np.ndarray]
 _NOISE_BLOCK = 64  # pixels; another number gives other noise
 
 
-def noise_reader(kind: NoiseKind, channels: int, seed: int) -> ReadWindow:
-    """Return what reads the noise planes (channels, h, w) of a window, in the image or not."""
-    # "image" is one normal number for each plane, "pixel" one for each plane and pixel.
+def noise_reader(kind: NoiseKind, channels: int, seed: int, depth: int | None = None) -> ReadWindow:
+    """Return what reads the noise planes (channels, h, w) of a window, in the image or not.
+
+    With a `depth` they are those of a volume of so many planes, (channels, Z, h, w).
+    """
+    # "image" is one normal number for each channel, "pixel" one for each channel and pixel.
     if kind == "pixel":
-        return lambda rows, columns: _pixels(channels, seed, rows, columns)
+        return partial(_pixels if depth is None else partial(_voxels, depth), channels, seed)
     vector = np.random.default_rng(seed).standard_normal(channels, np.float32)
+    planes = () if depth is None else (depth,)
 
     def read(rows: slice, columns: slice) -> np.ndarray:
-        size = rows.stop - rows.start, columns.stop - columns.start
-        return np.broadcast_to(vector[:, np.newaxis, np.newaxis], (channels, *size))
+        size = *planes, rows.stop - rows.start, columns.stop - columns.start
+        return np.broadcast_to(vector.reshape(-1, *[1] * len(size)), (channels, *size))
 
     return read
 
@@ -48,12 +53,20 @@ def read_blocks(
     return window
 
 
-def _pixels(channels: int, seed: int, rows: slice, columns: slice) -> np.ndarray:
+def _pixels(
+    channels: int, seed: int, rows: slice, columns: slice, plane: tuple[int, ...] = ()
+) -> np.ndarray:
     def draw(i: int, j: int) -> np.ndarray:
         shape = channels, _NOISE_BLOCK, _NOISE_BLOCK
-        return np.random.default_rng([seed, i, j]).standard_normal(shape, np.float32)
+        return np.random.default_rng([seed, i, j, *plane]).standard_normal(shape, np.float32)
 
     return read_blocks(draw, _NOISE_BLOCK, channels, rows, columns)
+
+
+def _voxels(depth: int, channels: int, seed: int, rows: slice, columns: slice) -> np.ndarray:
+    # The 2 keeps the streams of planes apart from those of dropout, see `PlacedDropout`.
+    planes = [_pixels(channels, seed, rows, columns, (z, 2)) for z in range(depth)]
+    return np.stack(planes, axis=1)
 
 
 _DROPOUT_BLOCK = 16  # cells of the layer; another number drops others
@@ -67,15 +80,26 @@ class PlacedDropout(nn.Module):
         self._probability, self._entropy = probability, list(entropy)
         self.windows: Sequence[Box] = ()  # of the next batch, on the grid of the network's stride
         self.turn = Turn()  # in which the network sees them
+        self.planes = slice(0, 1)  # of the volume that the network sees at a time
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, h, w) to the same."""
-        height = x.shape[3] if self.turn.transposed else x.shape[2]
-        kept = np.stack([self._kept(x.shape[1], height, window) for window in self.windows])
+        """Map (B, C, h, w) or (B, C, z, h, w) to the same."""
+        height = x.shape[-1] if self.turn.transposed else x.shape[-2]
+        kept = np.stack([self._kept_of(x, height, window) for window in self.windows])
         mask = self.turn.turn(torch.from_numpy(kept)).to(x.device, x.dtype)
         return x * mask / (1 - self._probability)
 
-    def _kept(self, channels: int, height: int, window: Box) -> np.ndarray:
+    def _kept_of(self, x: Tensor, height: int, window: Box) -> np.ndarray:
+        channels = x.shape[1]
+        if x.ndim == 4:
+            return self._kept(channels, height, window)
+        first = self.planes.start * x.shape[2] // (self.planes.stop - self.planes.start)
+        cells = range(first, first + x.shape[2])
+        return np.stack([self._kept(channels, height, window, (z,)) for z in cells], axis=1)
+
+    def _kept(
+        self, channels: int, height: int, window: Box, plane: tuple[int, ...] = ()
+    ) -> np.ndarray:
         smaller = window.size[0] // height
         rows, columns = (
             slice(span.start // smaller, span.stop // smaller)
@@ -84,7 +108,7 @@ class PlacedDropout(nn.Module):
 
         def draw(i: int, j: int) -> np.ndarray:
             # The 1 keeps this stream apart from that of the noise planes, see `noise_reader`.
-            rng = np.random.default_rng([*self._entropy, i, j, 1])
+            rng = np.random.default_rng([*self._entropy, *plane, i, j, 1])
             shape = channels, _DROPOUT_BLOCK, _DROPOUT_BLOCK
             return rng.random(shape, np.float32) >= np.float32(self._probability)
 
@@ -107,6 +131,11 @@ class Dropouts:
         """Tell the layers where the windows of the next batch lie, and how they are turned."""
         for layer in self.layers.values():
             layer.windows, layer.turn = [tile.window for tile in tiles], turn
+
+    def place_planes(self, planes: slice) -> None:
+        """Tell the layers which planes of a volume the network sees next."""
+        for layer in self.layers.values():
+            layer.planes = planes
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import check_input, dtype_note, names_note
 from napari_pix2pix.data.intensities import Intensities
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pixel_size import RESAMPLE_ADVICE, planes_note
+from napari_pix2pix.data.pixel_size import RESAMPLE_ADVICE
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import check_compiler
 from napari_pix2pix.inference._turns import TURNS
@@ -19,7 +19,7 @@ from napari_pix2pix.inference.devices import choose_device_of
 from napari_pix2pix.inference.networks import ExternalNetwork, measures_input
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.predictor import Predictor, condition_index
-from napari_pix2pix.inference.resampled import pixel_size_note
+from napari_pix2pix.inference.resampled import pixel_size_note, plane_distance_note
 
 
 def check_options(options: PredictOptions, predictor: Predictor) -> None:
@@ -29,8 +29,11 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
         _check_external(options, generator)
     can_drop = _has(generator, nn.Dropout)
     condition_index(predictor.conditions, options.condition)
-    if predictor.ndim == 3 and (refused := _refused_in_volumes(options)):
-        raise InputError(f"3D can't {refused} yet: leave it out, or use a 2D model.")
+    if predictor.ndim == 3 and options.compile:
+        raise InputError(
+            "A network of volumes is not compiled, since only the part that is needed is run of "
+            "it: turn compile off."
+        )
     if options.dropout and not can_drop:
         raise InputError("This model has no dropout layers: leave dropout off.")
     if options.norm_statistics == "per-image" and not _has(
@@ -45,9 +48,7 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
         )
     if options.samples > options.turns and not (predictor.noise_channels or options.dropout):
         which = "some of the" if options.turns > 1 else "all"
-        remedies = ["turn dropout on"] * (can_drop and predictor.ndim == 2) + [
-            "take 8 turns and 8 samples"
-        ] * can_turn
+        remedies = ["turn dropout on"] * can_drop + ["take 8 turns and 8 samples"] * can_turn
         raise InputError(
             f"This model has no noise planes, so {which} {options.samples} samples would be "
             f"the same: {' or '.join([*remedies, 'take one sample'])}."
@@ -84,7 +85,7 @@ def sampling_options(options: PredictOptions, predictor: Predictor) -> PredictOp
     """Return options with which samples differ: by noise, else dropout, else turns; None: never."""
     if predictor.noise_channels:
         return options
-    if _has(predictor.generator, nn.Dropout) and predictor.ndim == 2:
+    if _has(predictor.generator, nn.Dropout):
         return options.model_copy(update={"dropout": True})
     if measures_input(predictor.generator):  # each turn would be measured apart
         return None
@@ -116,7 +117,8 @@ def warn_of_pixel_size(
     trained = predictor.pixel_size
     if sentence := pixel_size_note(image, options, trained):
         warnings.warn(f"{sentence} {RESAMPLE_ADVICE}", UserWarning, stacklevel=stacklevel)
-    if sentence := planes_note(image.pixel_size, trained, predictor.z_context):
+    seen = predictor.z_context, predictor.ndim
+    if sentence := plane_distance_note(image, options, trained, *seen):
         warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
 
 
@@ -124,15 +126,6 @@ def warn_of_names(image: LazyImage, trained: Sequence[str], stacklevel: int = 3)
     """Warn that channels have other names than the training's, or another order."""
     if sentence := names_note(image.channel_names, trained):
         warnings.warn(sentence, UserWarning, stacklevel=stacklevel)
-
-
-def _refused_in_volumes(options: PredictOptions) -> str:
-    """Name what is asked for and not there for volumes; else ""."""
-    if options.dropout:
-        return "keep dropout on"
-    if options.resample:
-        return "resample images to the model's pixel size"
-    return "be compiled" if options.compile else ""
 
 
 def _has(generator: nn.Module, *layers: type[nn.Module]) -> bool:

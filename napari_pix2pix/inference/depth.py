@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from napari_pix2pix.core import ResNet, UNet, run_part
+from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet, run_part
 from napari_pix2pix.inference.networks import ExternalNetwork, Network
 from napari_pix2pix.inference.tiling import Tile, TileGrid, reflected
 
 _ENOUGH_HALOS = 2  # as many planes are kept of a window, so half of its planes are
 
 
-def depth_grid(generator: UNet | ResNet, depth: int, tile: int | None) -> TileGrid:
+def depth_grid(
+    generator: UNet | ResNet | DiscriminatorMap, depth: int, tile: int | None
+) -> TileGrid:
     """Return how the planes of a volume are cut, as rows; `tile` is as in `PredictOptions`."""
     stride, halo, least = generator.strides[0], generator.halos[0], generator.least_sizes[0]
     if tile is None:
@@ -22,7 +26,7 @@ def depth_grid(generator: UNet | ResNet, depth: int, tile: int | None) -> TileGr
     return TileGrid(depth, 1, stride, halo, tile, least)
 
 
-def planes_at_once(network: Network, depth: int, tile: int | None) -> int:
+def planes_at_once(network: Network | DiscriminatorMap, depth: int, tile: int | None) -> int:
     """Return how many planes a network sees at a time; 1 for one of images."""
     if isinstance(network, ExternalNetwork) or network.ndim == 2:
         return 1
@@ -30,14 +34,26 @@ def planes_at_once(network: Network, depth: int, tile: int | None) -> int:
 
 
 def run_volume(
-    generator: UNet | ResNet, x: Tensor, rows: slice, columns: slice, tile: int | None
+    generator: UNet | ResNet | DiscriminatorMap,
+    x: Tensor,
+    rows: slice,
+    columns: slice,
+    tile: int | None,
+    before: Callable[[Tile], None] | None = None,
 ) -> Tensor:
-    """Return the rows and columns of a network's output, (B, K, Z, h, w), of all planes of `x`."""
-    depth = x.shape[2]
-    parts = [
-        run_part(generator, _window(x, cut, depth), cut.crop.rows, rows, columns)
-        for cut in depth_grid(generator, depth, tile).tiles()
-    ]
+    """Return the rows and columns of a network's output, (B, K, Z, h, w), of all planes of `x`.
+
+    `before` is told of each window before it is run; its rows are planes.
+    """
+    depth, parts = x.shape[2], []
+    for cut in depth_grid(generator, depth, tile).tiles():
+        if before is not None:
+            before(cut)
+        window, planes = _window(x, cut, depth), cut.crop.rows
+        if isinstance(generator, DiscriminatorMap):
+            parts.append(generator(window)[:, :, planes, rows, columns])
+        else:
+            parts.append(run_part(generator, window, planes, rows, columns))
     return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from napari_pix2pix.core import AdversarialLoss, DiscriminatorMap
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.volumes import as_seen, encode
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.inference._run_tiles import (
     FloatPlanes,
@@ -20,6 +21,7 @@ from napari_pix2pix.inference._run_tiles import (
     kept_parts,
     to_device,
 )
+from napari_pix2pix.inference.depth import planes_at_once, run_volume
 from napari_pix2pix.inference.devices import cut_image
 from napari_pix2pix.inference.norm_statistics import norms_that_measure
 from napari_pix2pix.inference.predictor import condition_index
@@ -36,6 +38,7 @@ class DiscriminatorPredictor:
     source_codec: Codec
     target_codec: Codec
     conditions: tuple[Hashable, ...]
+    depth_tile: int | None = None  # planes of a volume that are kept of a window, see `depth_grid`
 
     def predict_frame(
         self,
@@ -46,18 +49,27 @@ class DiscriminatorPredictor:
         tile: int | None = None,
         on_tile: OnTile | None = None,
     ) -> FloatPlanes:
-        """Return the logits of one frame, (H, W): positive for real, 0 where it can't tell."""
+        """Return the logits of one frame, (H, W): positive for real, 0 where it can't tell.
+
+        Those of a volume are (Z, H, W).
+        """
+        source, prediction = (as_seen(image, self.network.ndim) for image in (source, prediction))
         _check_same_size(source, prediction, self.target_codec.channels)
         index = condition_index(self.conditions, condition)
         whole = bool(norms_that_measure(self.network))
         grid = TileGrid.of_network(self.network, prediction.height, prediction.width)
-        channels = self.network.discriminator.in_channels
+        run = replace(self, depth_tile=0 if whole else tile)
         grid, batch = cut_image(
-            self.network, channels, grid, device=self.device, tile=0 if whole else tile
+            self.network,
+            self.network.discriminator.in_channels,
+            grid,
+            device=self.device,
+            tile=run.depth_tile,
+            planes=planes_at_once(self.network, prediction.depth, run.depth_tile),
         )
         area, done, parts = Box.of_size(grid.height, grid.width), 0, []
         read = self._reader(source, prediction, frame, index)
-        for box, planes in iter_tiles(self, read, grid, batch=batch, whole=whole):
+        for box, planes in iter_tiles(run, read, grid, batch=batch, whole=whole):
             parts.append((box, planes))
             done += box.pixels
             if on_tile is not None:
@@ -74,8 +86,14 @@ class DiscriminatorPredictor:
         """Map windows (B, P, h, w) to the logits (1, h, w) of the kept part of each."""
         wanted = Box.around(tile.crop for tile in tiles)
         with torch.inference_mode():
-            logits = self.network(to_device(windows, self.device))
-            return kept_parts(logits[..., wanted.rows, wanted.columns], tiles, wanted)
+            planes = to_device(windows, self.device)
+            if self.network.ndim == 2:
+                logits = self.network(planes)[..., wanted.rows, wanted.columns]
+            else:
+                logits = run_volume(
+                    self.network, planes, wanted.rows, wanted.columns, self.depth_tile
+                )
+            return kept_parts(logits, tiles, wanted)
 
     def _reader(
         self, source: LazyImage, prediction: LazyImage, frame: int, condition: int
@@ -85,12 +103,13 @@ class DiscriminatorPredictor:
         if not self.conditional:
             return read_prediction
         count = len(self.conditions)
-        one_hot = np.eye(count, dtype=np.float32)[condition : condition + 1].reshape(count, 1, 1)
+        one_hot = np.eye(count, dtype=np.float32)[condition : condition + 1]
+        one_hot = one_hot.reshape(count, *[1] * self.network.ndim)
 
         def read(rows: slice, columns: slice) -> FloatPlanes:
             judged = read_prediction(rows, columns)
             condition_planes = np.broadcast_to(one_hot, (count, *judged.shape[1:]))
-            given = self.source_codec.encode(source.read(frame, rows, columns))
+            given = encode(self.source_codec, source.read(frame, rows, columns))
             return np.concatenate([given, condition_planes, judged])
 
         return read
@@ -104,7 +123,8 @@ def _check_same_size(source: LazyImage, prediction: LazyImage, channels: int) ->
             f"{prediction.channels}: give the same channels."
         )
     wanted, got = (
-        (*image.frame_shape, image.height, image.width) for image in (source, prediction)
+        (*image.frame_shape, *[image.depth] * image.is_volume, image.height, image.width)
+        for image in (source, prediction)
     )
     if wanted != got:
         raise InputError(
@@ -116,6 +136,6 @@ def _check_same_size(source: LazyImage, prediction: LazyImage, channels: int) ->
 def _encoded(image: LazyImage, frame: int, codec: Codec) -> Callable[[slice, slice], FloatPlanes]:
     """Return what reads an image's planes; objects are encoded on the whole, where they end."""
     if codec.kind != "instances":
-        return lambda rows, columns: codec.encode(image.read(frame, rows, columns))
+        return lambda rows, columns: encode(codec, image.read(frame, rows, columns))
     whole = codec.encode(image.read(frame, slice(0, image.height), slice(0, image.width)))
-    return lambda rows, columns: whole[:, rows, columns]
+    return lambda rows, columns: whole[..., rows, columns]

@@ -122,6 +122,11 @@ class PredictOptions(BaseModel):
         description="Height and width of the image's pixels, in the unit of the model's, where the "
         "image does not state it or states a wrong one.",
     )
+    plane_distance: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None,
+        description="Distance of the image's planes, in the unit of the model's pixel size, where "
+        "the image does not state it or states a wrong one.",
+    )
     _turn: int | None = PrivateAttr(None)  # the one turn of a sample of several
 
     def __init__(self, **fields: Any) -> None:
@@ -165,6 +170,8 @@ class PredictOptions(BaseModel):
         """Return the options that decide what comes out, as JSON values."""
         # Files that were made before there was resampling say nothing of it.
         include = _DECIDING | ({"resample", "pixel_size"} if self.resample else set())
+        if self.resample and self.plane_distance is not None:
+            include |= {"plane_distance"}
         values = {**self.model_dump(include=include), "seed": self.seed or 0}
         return dict(json.loads(json.dumps(values, default=str)))
 
@@ -193,12 +200,18 @@ def check_callable(name: str, value: Any) -> None:
         raise InputError(f"{name} must be a function, got {value!r}.")
 
 
-def check_size(size: Any) -> tuple[int, int]:
-    """Return height and width from one number of pixels or a pair; raises `InputError`."""
-    pair = tuple(size) if isinstance(size, tuple | list | np.ndarray) else (size, size)
-    if len(pair) != 2:
-        raise InputError(f"size must be a number of pixels or (height, width), got {size!r}.")
-    return check_integer("height", pair[0], 1), check_integer("width", pair[1], 1)
+def check_size(size: Any, planes: int | None = None) -> tuple[int, ...]:
+    """Return height and width from one number of pixels or a pair; raises `InputError`.
+
+    With a number of planes it is the size of a volume, from one number or all three.
+    """
+    axes = ("height", "width") if planes is None else ("planes", "height", "width")
+    sizes = (size, size) if planes is None else (planes, size, size)
+    if isinstance(size, tuple | list | np.ndarray):
+        sizes = tuple(size)
+    if len(sizes) != len(axes):
+        raise InputError(f"size must be a number of pixels or ({', '.join(axes)}), got {size!r}.")
+    return tuple(check_integer(name, one, 1) for name, one in zip(axes, sizes, strict=True))
 
 
 def _in_words(error: ValidationError) -> str:

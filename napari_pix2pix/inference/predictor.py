@@ -18,7 +18,7 @@ from napari_pix2pix.data.inputs import check_channels, unlabelled_note
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.data.resampling import ResampledImage
-from napari_pix2pix.data.volumes import VolumeImage, decode
+from napari_pix2pix.data.volumes import as_seen, decode
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import FrameJob, choose_grid
 from napari_pix2pix.inference._run_tiles import FloatPlanes, iter_tiles
@@ -67,11 +67,6 @@ class Predictor:
         """Axes of what it sees at once: 2 of an image, 3 of a volume."""
         return self.generator.ndim
 
-    def _as_volumes(self, image: LazyImage) -> LazyImage:
-        """Return an image as the network takes it: its planes together, if it is of volumes."""
-        is_flat = self.ndim == 3 and not isinstance(image, VolumeImage)
-        return VolumeImage(image) if is_flat else image
-
     def predict(
         self,
         image: LazyImage,
@@ -93,7 +88,7 @@ class Predictor:
                 self, image, options, frames=frames, region=region, measured=measured
             )
             return
-        image = self._as_volumes(image)
+        image = as_seen(image, self.ndim)
         codecs = self.for_dtypes(image.dtype)
         at_once = decoded and self.target_codec.kind != "image"
         in_units = partial(decode, codecs.target_codec, output=options.output)
@@ -191,7 +186,9 @@ class Predictor:
 
         Of a model of volumes the window is (C, Z, h, w).
         """
-        image = LazyImage(window, channel_axis=0) if len(window) else EmptyImage(*window.shape[1:])
+        *depth, height, width = window.shape[1:]
+        empty = EmptyImage(height, width, tuple(depth))
+        image = LazyImage(window, channel_axis=0) if len(window) else empty
         options = PredictOptions(
             condition=self.conditions[condition] if self.conditions else None,
             tile=tile,
@@ -221,7 +218,7 @@ class Predictor:
 
     def measure_frame(self, image: LazyImage, frame: int, options: PredictOptions) -> Measured:
         """Measure norm statistics of a frame whose regions are predicted apart, by norm's name."""
-        image = self._as_volumes(self.as_computed(image, options))
+        image = as_seen(self.as_computed(image, options), self.ndim)
         return self.for_dtypes(image.dtype)._job(image, frame, options.of_sample(0)).measure()
 
     def measured_parts(self, image: LazyImage, options: PredictOptions) -> list[Box]:
@@ -282,7 +279,8 @@ class Predictor:
 
     def resampled(self, image: LazyImage, options: PredictOptions) -> ResampledImage:
         """Return an image at the pixel size of the training; raises `InputError` if it can't be."""
-        return resample_image(image, options, self.pixel_size, self.source_codec)
+        seen = as_seen(image, self.ndim)
+        return resample_image(seen, options, self.pixel_size, self.source_codec)
 
     def as_computed(self, image: LazyImage, options: PredictOptions) -> LazyImage:
         """Return an image as the network sees it: resampled, where the options say so."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec, Output
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pixel_size import PixelSize, size_note
+from napari_pix2pix.data.pixel_size import PixelSize, planes_note, size_note
 from napari_pix2pix.data.resampling import ResampledImage, Resampling
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
@@ -42,21 +42,33 @@ class _Predictor(Protocol):
     ) -> Iterator[PredictedTile]: ...
 
 
-def _size_of(
-    image: LazyImage, options: PredictOptions, model: PixelSize | None
-) -> PixelSize | None:
+def size_of(image: LazyImage, options: PredictOptions, model: PixelSize | None) -> PixelSize | None:
     """Return how large an image's pixels are: what the options say, or else the image."""
-    if options.pixel_size is None:
-        return image.pixel_size
-    size = options.pixel_size
-    return PixelSize(size, size, unit="micrometer" if model is None else model.unit)
+    unit = "micrometer" if model is None else model.unit
+    stated = image.pixel_size
+    told, z = options.pixel_size, options.plane_distance
+    if told is None and z is None:
+        return stated
+    own = None if stated is None else stated.in_unit(unit)
+    if told is not None:
+        own = PixelSize(told, told, None if own is None else own.z, unit)
+    return own if own is None or z is None else replace(own, z=z)
 
 
 def pixel_size_note(image: LazyImage, options: PredictOptions, model: PixelSize | None) -> str:
     """Say that an image's pixels are not as large as the model's; "" if it is resampled."""
     if options.resample:
         return ""
-    return size_note(_size_of(image, options, model), model)
+    return size_note(size_of(image, options, model), model)
+
+
+def plane_distance_note(
+    image: LazyImage, options: PredictOptions, model: PixelSize | None, z_context: int, ndim: int
+) -> str:
+    """Say that planes are not as far apart as the model's; "" if volumes are resampled."""
+    if options.resample and ndim == 3:
+        return ""
+    return planes_note(size_of(image, options, model), model, z_context, ndim)
 
 
 def resample_image(
@@ -66,7 +78,7 @@ def resample_image(
 
     `codec` is that of the sources.
     """
-    size = _size_of(image, options, model)
+    size = size_of(image, options, model)
     if model is None:
         raise InputError(
             "The model does not know the pixel size that it was trained on, so it can't resample: "
@@ -83,16 +95,25 @@ def resample_image(
             f"The image has {size.of_plane}, the model {model.of_plane}, and these units can't be "
             "compared: give pixel_size, or turn resample off."
         )
-    if max(factors.y, factors.x) > _MOST:
+    if image.is_volume and model.z is not None and factors.z is None:
         raise InputError(
-            f"The image has {size.of_plane}, the model {model.of_plane}: it would become more than "
+            "The image does not state how far apart its planes lie, so it can't be resampled: give "
+            "plane_distance, or turn resample off."
+        )
+    depth = factors.z if image.is_volume and factors.z is not None else 1.0
+    if max(factors.y, factors.x, depth) > _MOST:
+        raise InputError(
+            f"The image has {size if image.is_volume else size.of_plane}, the model "
+            f"{model if image.is_volume else model.of_plane}: it would become more than "
             f"{_MOST:.0f} times as large. Check the pixel size, or turn resample off."
         )
     before = image.height, image.width
     after = max(1, round(before[0] * factors.y)), max(1, round(before[1] * factors.x))
     nearest = codec.kind != "image" or image.dtype.kind == "b"
-    resampled = ResampledImage(image, Resampling(before, after, nearest))
-    resampled.pixel_size = replace(model, z=size.z)
+    planes = (image.depth, max(1, round(image.depth * depth))) if image.is_volume else None
+    resampled = ResampledImage(image, Resampling(before, after, nearest, planes))
+    known = model if image.is_volume else size.in_unit(model.unit)
+    resampled.pixel_size = replace(model, z=None if known is None else known.z)
     return resampled
 
 
@@ -113,7 +134,8 @@ def predict_resampled(
     grid = TileGrid.of_network(predictor.generator, image.height, image.width)
     area = grid.rounded(region or Box.of_size(image.height, image.width))
     back = _way_back(predictor, there, options)
-    plain = options.model_copy(update={"resample": False, "pixel_size": None})
+    own_size = {"resample": False, "pixel_size": None, "plane_distance": None}
+    plain = options.model_copy(update=own_size)
     collector = FrameCollector()
     region = back.needs(area)
     for tile in predictor.predict(there, plain, frames=frames, region=region, measured=measured):
@@ -138,9 +160,9 @@ def box_seen(predictor: _Predictor, image: LazyImage, options: PredictOptions, r
 
 
 def put_back(image: ResampledImage, pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return pixels (C, h, w) of a resampled image on its own grid: the nearest, none mixed."""
+    """Return pixels (C, ...) of a resampled image on its own grid: the nearest, none mixed."""
     back = image.resampling.reversed(nearest=True)
-    return back.window(lambda rows, columns: pixels[:, rows, columns], Box.of_size(*back.after))
+    return back.window(lambda rows, columns: pixels[..., rows, columns], Box.of_size(*back.after))
 
 
 def _way_back(predictor: _Predictor, there: ResampledImage, options: PredictOptions) -> Resampling:
@@ -159,12 +181,12 @@ def _seen(predictor: _Predictor, image: LazyImage, region: Box) -> Box:
 class _Part:
     """A part of an image."""
 
-    pixels: NDArray[Any]  # (C, h, w)
+    pixels: NDArray[Any]  # (C, h, w), or of a volume (C, Z, h, w)
     box: Box  # where it lies
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Read a window of the image, which lies in this part."""
         top, left = self.box.top, self.box.left
         return self.pixels[
-            :, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+            ..., rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
         ]

@@ -247,12 +247,13 @@ def write_generated(
     array: np.ndarray,
     *,
     layout: Layout,
+    is_volume: bool = False,
     channel_names: Sequence[str] = (),
     looks: Looks = (),
     overwrite: bool = False,
 ) -> Path:
-    """Write an image that was generated without a source: it has no pixel size."""
-    axes = _with_channels("YX", layout)
+    """Write an image or a volume that was generated without a source: it has no pixel size."""
+    axes = _with_channels("ZYX" if is_volume else "YX", layout)
     return write_image(
         path, array, axes, channel_names=channel_names, looks=looks, overwrite=overwrite
     )

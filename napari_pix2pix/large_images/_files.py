@@ -232,6 +232,8 @@ class FileTranslation:
     def _record_of_map(self, source: Path) -> dict[str, Any]:
         """Return what an unlikeness map is made of."""
         size = {"resample": self.options.resample, "pixel_size": self.options.pixel_size}
+        if self.options.plane_distance is not None:
+            size["plane_distance"] = self.options.plane_distance
         options = map_options(self.options).model_copy(update=size)
         record = output_record(self.translator, source, options, channels=self.channels)
         return record | {"shown": "unlikeness"}

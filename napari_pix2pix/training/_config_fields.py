@@ -409,3 +409,8 @@ class ConfigFields(BaseModel):
         description="Height and width of the training images' pixels in micrometers, where files "
         "and layers do not state it or state a wrong one.",
     )
+    plane_distance: _Positive | None = Field(
+        None,
+        description="Distance of the training images' planes in micrometers, where files and "
+        "layers do not state it or state a wrong one.",
+    )

@@ -19,6 +19,7 @@ from napari_pix2pix.data.pair import OpenPair, Pair, open_pair
 from napari_pix2pix.errors import ConfigError, InputError, plural
 from napari_pix2pix.training._volumes import describe_volumes, fit_to_volumes
 from napari_pix2pix.training.config import (
+    LIGHT_VOLUMES_WITHOUT_SOURCE,
     LIGHT_WITHOUT_SOURCE,
     WITHOUT_SOURCE,
     TrainConfig,
@@ -208,7 +209,8 @@ def _config_without_source(config: TrainConfig, *, held_out: bool) -> TrainConfi
     start = config.adversarial_start if "adversarial_start" in config.model_fields_set else 0.0
     defaults = {**WITHOUT_SOURCE, "adversarial_start": start, "adversarial_full": start}
     if config.preset == "light":
-        defaults |= LIGHT_WITHOUT_SOURCE
+        is_volume = config.ndim == 3
+        defaults |= LIGHT_VOLUMES_WITHOUT_SOURCE if is_volume else LIGHT_WITHOUT_SOURCE
     unset = {key: defaults[key] for key in defaults if key not in config.model_fields_set}
     config = config.model_copy(update={"validation": 0.0, **unset})
     if conflict := find_conflict(config) or _noise_conflict(config):

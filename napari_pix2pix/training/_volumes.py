@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.data.pixel_size import median_size
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.training.config import TrainConfig, find_conflict
+from napari_pix2pix.training.made_for import size_of_pairs
 
 
 def fit_to_volumes(config: TrainConfig, opened: Sequence[OpenPair]) -> TrainConfig:
@@ -16,8 +16,6 @@ def fit_to_volumes(config: TrainConfig, opened: Sequence[OpenPair]) -> TrainConf
     if config.ndim == 2:
         return config
     for pair in opened:
-        if not pair.source.channels:
-            raise InputError("3D can't train without a source yet: give sources, or set ndim=2.")
         _check_volume(pair)
     levels = _plane_levels(config, opened)
     multiple = _plane_multiple(config, levels)
@@ -66,7 +64,7 @@ def _plane_levels(config: TrainConfig, opened: Sequence[OpenPair]) -> int:
     halvings = _halvings(config)
     if config.plane_levels is not None:
         return min(config.plane_levels, halvings)
-    size = median_size(pair.source.pixel_size or pair.target.pixel_size for pair in opened)
+    size = size_of_pairs(opened, config.pixel_size, config.plane_distance)
     if size is None or size.z is None:
         return 0
     # One level at least sees across planes: else the network would be one of images.

@@ -97,6 +97,8 @@ LIGHT_WITHOUT_SOURCE: dict[str, Any] = {
     "learning_rate": 5e-4,
     "discriminator_learning_rate": 5e-4,
 }
+# Likewise of volumes: a step sees as many pixels.
+LIGHT_VOLUMES_WITHOUT_SOURCE: dict[str, Any] = {**LIGHT_WITHOUT_SOURCE, "patch": 32, "batch": 8}
 
 # Fields of where and how long a run trains, which neither a checkpoint nor a model decides.
 RUN_FIELDS = {
@@ -113,7 +115,7 @@ RUN_FIELDS = {
 }
 
 # Fields that people are told, and that may change at any time.
-CARD_FIELDS = ("authors", "licence", "intended_use", "pixel_size")
+CARD_FIELDS = ("authors", "licence", "intended_use", "pixel_size", "plane_distance")
 
 
 class TrainConfig(ConfigFields):
@@ -273,8 +275,6 @@ def _volume_conflict(config: ConfigFields) -> str | None:
         )
     if config.warp_tolerance:
         return "warp_tolerance registers images, and no volumes yet: leave it out, or set ndim=2"
-    if config.noise_channels and config.noise == "pixel":
-        return "3D can't have noise of each pixel yet: set noise='image', or ndim=2"
     if config.plane_levels is None or config.patch_planes is None:
         return None  # it is asked again when they are known
     halvings = 2 if config.generator == "resnet" else config.depth

@@ -284,7 +284,9 @@ def _made_for(
     start: Pretrained | None,
 ) -> MadeFor:
     """Return what the pairs state, or else what the pretrained model does."""
-    stated = collect_made_for(opened, conditions, config.target_kind, config.pixel_size)
+    stated = collect_made_for(
+        opened, conditions, config.target_kind, config.pixel_size, config.plane_distance
+    )
     return stated if start is None else stated.or_else(start.info.made_for)
 
 

@@ -53,18 +53,31 @@ class MadeFor:
         )
 
 
+def size_of_pairs(
+    pairs: Sequence[OpenPair], pixel_size: float | None, plane_distance: float | None
+) -> PixelSize | None:
+    """Return the median of what pairs state, or what is told in micrometers in its place."""
+    # Most programs write the size into both, some into one.
+    stated = median_size(pair.source.pixel_size or pair.target.pixel_size for pair in pairs)
+    if pixel_size is None and plane_distance is None:
+        return stated
+    known = None if stated is None else stated.in_unit("micrometer")
+    if pixel_size is not None:
+        known = PixelSize(pixel_size, pixel_size, None if known is None else known.z)
+    return known if known is None or plane_distance is None else replace(known, z=plane_distance)
+
+
 def collect_made_for(
     pairs: Sequence[OpenPair],
     conditions: Sequence[Hashable],
     kind: str,
     pixel_size: float | None = None,
+    plane_distance: float | None = None,
 ) -> MadeFor:
     """Collect what training pairs state; `conditions` are their names, `kind` is the target's.
 
-    `pixel_size` in micrometers replaces what pairs state.
+    `pixel_size` and `plane_distance` in micrometers replace what pairs state.
     """
-    told = None if pixel_size is None else PixelSize(pixel_size, pixel_size)
-    sizes = (pair.source.pixel_size or pair.target.pixel_size for pair in pairs)
     targets = [
         [_stated_looks(pair.target) for pair in pairs if pair.condition == condition]
         for condition in conditions or (None,)
@@ -72,8 +85,7 @@ def collect_made_for(
     return MadeFor(
         images=len(pairs),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        # Most programs write the size into both, some into one.
-        pixel_size=told or median_size(sizes),
+        pixel_size=size_of_pairs(pairs, pixel_size, plane_distance),
         source_looks=shared_looks([_stated_looks(pair.source) for pair in pairs]),
         target_looks=tuple(map(shared_looks, targets)) if kind == "image" else (),
         target_split=all(pair.target.is_split for pair in pairs),

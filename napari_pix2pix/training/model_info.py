@@ -337,10 +337,6 @@ class ModelInfo:
                 "The model knows what is usual for its last weights, and its best are applied: "
                 f"{remedy} to compare an image with the training images."
             )
-        if self.config.ndim == 3:
-            raise InputError(
-                "3D can't tell yet where an image is unlike the training images: use a 2D model."
-            )
         if self.usual is None:
             raise InputError(
                 "The model does not know what its training images looked like: it was trained "

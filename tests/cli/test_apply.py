@@ -196,6 +196,7 @@ CHOSEN = {
     "samples": 2,
     "resample": True,
     "pixel_size": 0.5,
+    "plane_distance": 2.0,
 }
 
 

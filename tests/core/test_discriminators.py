@@ -194,6 +194,19 @@ def test_a_pixel_shows_the_patch_that_it_is_in_the_middle_of(layers):
         assert first - low <= network.halo < first - low + stride + 1
 
 
+@pytest.mark.parametrize("levels", [0, 1, 2])
+def test_a_voxel_shows_the_planes_that_it_is_in_the_middle_of(levels):
+    network = make_map(layers=2, ndim=3, plane_levels=levels)
+    assert network.strides == (2 ** (2 - levels), 4, 4)
+    x = torch.rand(1, 1, 40, 48, 48, dtype=torch.double, requires_grad=True)
+    first, step = 20, network.strides[0]
+    network(x)[0, 0, first, 24, 24].backward()
+    seen = (x.grad[0, 0] != 0).any(2).any(1).nonzero().flatten()
+    low, high = int(seen[0]), int(seen[-1])
+    assert first - low == high - (first + step - 1)  # as many planes on both sides
+    assert first - low <= network.halos[0] < first - low + step + 1
+
+
 @pytest.mark.parametrize(("layers", "scales"), [(0, 1), (1, 1), (3, 1), (1, 3)])
 def test_the_border_shows_its_neighbour(layers, scales):
     network = make_map(layers=layers, scales=scales)

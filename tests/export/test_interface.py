@@ -47,11 +47,11 @@ def test_labels_come_out_as_planes_with_instructions():
 def test_norm_that_measures_has_no_halo():
     image = integer_noise(64, 64)
     found = describe(make_model(image, 255 - image, norm="instance"))
-    assert (found.halo, found.side) == (0, found.least)
+    assert (found.halo, found.axes["y"].side) == (0, found.least)
     assert "tiles come out different" in found.notes[0]
     found = describe(make_model(image, 255 - image, norm="batch"))
-    assert found.side == 2 * found.halo + found.stride
-    assert found.side % found.stride == 0
+    assert found.axes["y"].side == 2 * found.halo + found.stride
+    assert found.axes["y"].side % found.stride == 0
 
 
 def test_what_draws_random_numbers_is_refused():

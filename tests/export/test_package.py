@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from helpers import gray_noise, integer_noise, make_model
+from helpers import gray_noise, integer_noise, let_all_levels_count, make_model
 from PIL import Image
 from torch import nn
 
@@ -28,7 +28,7 @@ def squares():
 
 def with_contrast(model):
     """Make more of what one step of training has learned."""
-    convolutions = nn.Conv2d, nn.ConvTranspose2d
+    convolutions = nn.Conv2d, nn.ConvTranspose2d, nn.Conv3d, nn.ConvTranspose3d
     last = [one for one in model.generator.modules() if isinstance(one, convolutions)][-1]
     with torch.no_grad():
         last.weight *= 30
@@ -108,6 +108,39 @@ def test_others_make_our_pixels(kind, tmp_path):
         assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 1
         assert np.ptp(wanted) > 9
     assert ("Each condition" in " ".join(notes)) == (kind == "channels")
+
+
+VOLUMES = {
+    "instances": {"target_kind": "instances", "smallest": 1},
+    "apart": {"plane_levels": 2},
+    "resnet": {"generator": "resnet", "blocks": 1, "plane_levels": 1, "norm": "none"},
+}
+
+
+@pytest.mark.parametrize("kind", VOLUMES)
+def test_others_make_our_voxels(kind, tmp_path):
+    volume, path = integer_noise(8, 32, 32), tmp_path / "cells.zip"
+    target = 9 * volume.astype(np.int16) - 100
+    if kind == "instances":
+        target = np.broadcast_to(squares()[:32, :32], volume.shape).copy()
+    fields = {"ndim": 3, "depth": 2, "patch": 16, **VOLUMES[kind]}
+    model = with_contrast(make_model(volume, target, **fields))
+    if kind == "resnet":
+        let_all_levels_count(model.generator)
+    notes = model.export(path)
+    assert any("It takes volumes: batch, channel, planes, height, width." in n for n in notes)
+    assert "batch, channel, z, y, x" in read(path, "README.md")
+    assert "- 3d" in read(path, "rdf.yaml")
+    raw = integer_noise(24, 32, 40, seed=5)
+    found = run_package(path, raw[np.newaxis])
+    if kind == "instances":
+        wanted = model.predict_window(raw[np.newaxis], decoded=False)
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+        return
+    wanted = model(raw)
+    assert found.dtype == wanted.dtype
+    assert np.abs(found[0].astype(int) - wanted.astype(int)).max() <= 1
+    assert np.ptp(wanted) > 9
 
 
 def read(path, name):

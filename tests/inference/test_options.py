@@ -93,6 +93,13 @@ def test_sizes(size):
     assert check_size(size) == (7, 7)
 
 
+def test_sizes_of_volumes():
+    assert check_size(7, 3) == (3, 7, 7)
+    assert check_size((2, 7, 9), 3) == (2, 7, 9)
+    with pytest.raises(InputError, match="a number of pixels or \\(planes, height, width\\)"):
+        check_size((7, 7), 3)
+
+
 @pytest.mark.parametrize(
     ("size", "words"),
     [

@@ -52,6 +52,18 @@ def test_seeds_give_other_noise(kind):
     assert not np.intersect1d(first, other).size
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_volume_has_noise_of_its_planes(kind):
+    read = noise_reader(kind, 2, 3, 5)
+    whole = read(slice(0, 100), slice(0, 90))
+    assert whole.shape == (2, 5, 100, 90)
+    np.testing.assert_array_equal(read(slice(50, 77), slice(3, 80)), whole[..., 50:77, 3:80])
+    shallow = noise_reader(kind, 2, 3, 2)(slice(0, 100), slice(0, 90))
+    np.testing.assert_array_equal(shallow, whole[:, :2])
+    if kind == "pixel":
+        assert len(np.unique(whole)) > 0.99 * whole.size  # nor is a plane the copy of another
+
+
 def test_samples_have_seeds_of_their_own():
     seeds = [sample_seed(seed, number) for seed in range(20) for number in range(20)]
     assert len(set(seeds)) == len(seeds)
@@ -75,6 +87,22 @@ def test_a_window_is_dropped_as_the_whole(top, left, height, width, smaller):
     box = Box(top * smaller, (top + height) * smaller, left * smaller, (left + width) * smaller)
     cut = whole[:, top : top + height, left : left + width]
     assert torch.equal(drop(box, smaller=smaller), cut)
+
+
+@pytest.mark.parametrize("turn", [Turn(), Turn(transposed=True, rows_reversed=True)])
+def test_planes_of_a_window_are_dropped_as_those_of_the_whole(turn):
+    layer = PlacedDropout(0.25, (0, 0))
+    layer.windows, layer.turn = [Box(0, 96, 0, 64)], turn
+
+    def dropped(planes: slice) -> Tensor:
+        layer.planes = planes
+        depth = (planes.stop - planes.start) // 2
+        ones = turn.turn(torch.ones(1, 3, depth, 24, 16))
+        return turn.turn_back(layer(ones)[0])
+
+    whole = dropped(slice(0, 20))
+    assert torch.equal(dropped(slice(6, 14)), whole[:, 3:7])
+    assert not torch.equal(whole[:, 3], whole[:, 4])
 
 
 def test_the_mean_stays_and_a_share_is_dropped():

@@ -15,15 +15,21 @@ from skimage.measure import label
 from napari_pix2pix import Pair, convert, evaluate, load, train
 from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.lazy_image import as_lazy_image
+from napari_pix2pix.data.pair import open_pair
+from napari_pix2pix.data.pixel_size import PixelSize
+from napari_pix2pix.data.resampling import ResampledImage, Resampling
 from napari_pix2pix.data.volumes import VolumeImage
 from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.evaluation.evaluate import make_case
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.large_images import _translate_file, translate_file
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
+from napari_pix2pix.training._pair_checks import _config_without_source
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.translator import Translator
 
 TINY = {
     "ndim": 3,
@@ -150,6 +156,44 @@ def test_eight_turns_are_those_of_planes(model):
     np.testing.assert_allclose(np.rot90(turned, axes=(1, 2)), again, atol=1e-4)
 
 
+@pytest.fixture(scope="module", params=["unet", "resnet"])
+def drawing(request):
+    """Return a model with dropout and noise of each voxel."""
+    fields = {**TINY, **QUIET, "dropout": 0.5, "noise_channels": 2, "noise": "pixel"}
+    if request.param == "resnet":
+        fields |= {"generator": "resnet", "blocks": 1, "norm": "none"}
+    else:
+        fields |= {"depth": 3, "plane_levels": 1}
+    volume = noise(16, 24, 24)
+    made = train(volume, 1 - volume, **fields)
+    let_all_levels_count(made.generator)
+    return made
+
+
+@settings(deadline=None, max_examples=3)
+@given(
+    size=st.tuples(st.integers(2, 40), st.integers(1, 30), st.integers(17, 30)),
+    tile=st.integers(1, 12),
+    seed=st.integers(0, 9),
+)
+def test_what_is_drawn_belongs_to_its_place(drawing, size, tile, seed):
+    volume, options = noise(*size, seed=size), {"dropout": True, "seed": seed, "output": "float"}
+    whole = drawing(volume, tile=0, **options)
+    spread = drawing.target_codec.data_range[0]
+    tiles = drawing(volume, tile=tile, batch=2, **options)
+    np.testing.assert_allclose(tiles, whole, atol=1e-5 * spread)
+    chunks = drawing(da.from_array(volume, chunks=9), **options)
+    np.testing.assert_allclose(chunks.compute(), whole, atol=1e-5 * spread)
+
+
+def test_samples_of_a_volume_differ_and_have_a_spread(drawing):
+    volume = noise(6, 20, 20)
+    spread = drawing.spread(volume, 3, dropout=True)
+    assert spread.mean.shape == spread.std.shape == volume.shape
+    assert (spread.std > 0).mean() > 0.9
+    assert not np.array_equal(drawing(volume, dropout=True), drawing(volume))
+
+
 @pytest.mark.parametrize("norm", ["instance", "group"])
 def test_norms_measure_a_volume_as_a_whole(norm):
     volume = noise(8, 24, 24)
@@ -264,6 +308,57 @@ def test_classes_of_voxels_are_weighed_and_scored():
     assert "dice" in model.scores.prediction
 
 
+def test_cells_of_a_volume_are_the_same_however_it_is_cut(model):
+    volume = noise(21, 30, 26)
+    cells = model.generator.strides
+    whole = model.unlikeness_map(volume, tile=0)
+    assert whole.shape == volume.shape
+    assert (whole[: cells[0]] == whole[:1]).all()
+    count = np.prod([-(-n // k) for n, k in zip(volume.shape, cells, strict=True)])
+    assert 0.99 * count < len(np.unique(whole)) <= count
+    np.testing.assert_allclose(model.unlikeness_map(volume, tile=4), whole, rtol=1e-4, atol=1e-5)
+    stack = model.unlikeness_map(np.stack([noise(21, 30, 26, seed=1), volume]))
+    np.testing.assert_allclose(stack[1], whole, rtol=1e-4, atol=1e-5)
+
+
+def test_volume_unlike_the_training_is_found(tmp_path):
+    volume = noise(16, 48, 48)
+    model = train(volume, 1 - volume, **TINY)
+    assert any(note.startswith("Unlikeness: 99 %") for note in model.info.notes)
+    other = noise(8, 24, 24, seed=1)
+    other[4:, 12:, :] = 3.0
+    found = model.unlikeness_map(other)
+    assert found[4:, 12:].mean() > 1 > np.median(found[:4, :12])
+    model.save(tmp_path / "m.safetensors", slim=True)
+    np.testing.assert_array_equal(load(tmp_path / "m.safetensors").unlikeness_map(other), found)
+
+
+JUDGES = [
+    {"discriminator_layers": 2},
+    {"discriminator_layers": 2, "plane_levels": 1, "adversarial": "lsgan", "conditional": False},
+    {"discriminator_layers": 0, "discriminator_norm": "none"},
+    {"discriminator_layers": 1, "discriminator_scales": 2},
+]
+
+
+@pytest.mark.parametrize("fields", JUDGES)
+def test_discriminator_judges_a_volume_the_same_however_it_is_cut(fields):
+    volume = noise(12, 32, 32)
+    begin = {"adversarial_start": 0.0, "validation": 0.0, "steps": 2}
+    model = train(volume, 1 - volume, **{**TINY, **begin, **fields})
+    source, prediction = noise(39, 27, 22, seed=1), noise(39, 27, 22, seed=2)
+    whole = model.discriminator_map(source, prediction, tile=0)
+    assert whole.shape == source.shape
+    assert whole.dtype == np.float32
+    assert whole.std() > 0
+    tiles = model.discriminator_map(source, prediction, tile=4)
+    np.testing.assert_allclose(tiles, whole, atol=1e-5)
+    pairs = np.stack([noise(39, 27, 22), source]), np.stack([noise(39, 27, 22), prediction])
+    np.testing.assert_allclose(model.discriminator_map(*pairs)[1], whole, atol=1e-5)
+    other = model.discriminator_map(noise(39, 27, 22), prediction, tile=0)
+    assert (other != whole).any() == fields.get("conditional", True)
+
+
 def test_images_of_volumes_are_scored_plane_by_plane(model):
     volume = noise(6, 20, 20)
     made = model(volume)
@@ -271,6 +366,16 @@ def test_images_of_volumes_are_scored_plane_by_plane(model):
     assert len(result["images"]) == 6
     assert result["prediction"]["l1"] == 0
     assert any("plane by plane" in note for note in result["notes"])
+
+
+def test_report_ranks_the_planes_of_a_volume_by_their_maps(model, tmp_path):
+    volume = noise(9, 40, 40, seed=1)
+    own = Translator(model.tensors, model.info)
+    evaluate(own, volume, 1 - volume).report(tmp_path / "report.html")
+    assert "The unlikeness map" in (tmp_path / "report.html").read_text()
+    case = make_case(own, open_pair(Pair(volume, 1 - volume)), name="a")
+    planes = np.stack([case.unlikeness(number) for number in range(9)])
+    np.testing.assert_allclose(planes, own.unlikeness_map(volume), rtol=1e-4)
 
 
 def test_last_planes_of_deep_volumes_are_held_out():
@@ -302,7 +407,6 @@ def test_distance_of_planes_tells_how_many_levels_stay_within_them():
 
 REFUSED = [
     ({"z_context": 1}, "z_context gives planes their neighbours"),
-    ({"noise": "pixel", "noise_channels": 1}, "3D can't have noise of each pixel yet"),
     ({"ndim": 2, "plane_levels": 1}, "plane_levels is for volumes: set ndim=3"),
     ({"ndim": 2, "plane_flips": True}, "plane_flips is for volumes"),
     ({"patch_planes": 6, "plane_levels": 0, "depth": 2}, "multiple of 4 at plane_levels=0, got 6"),
@@ -319,34 +423,118 @@ def test_what_is_no_volume_is_refused():
     plane = noise(24, 24)
     with pytest.raises(InputError, match="has one plane, and volumes are asked for"):
         train(plane, plane, **TINY)
-    with pytest.raises(InputError, match="can't train without a source yet"):
-        train(None, noise(4, 24, 24), noise="image", **TINY)
 
 
-@pytest.mark.parametrize("options", [{"resample": True}, {"compile": True}])
-def test_options_that_volumes_lack_are_refused_in_words(model, options):
-    with pytest.raises(InputError, match=r"3D can't .* yet: leave it out, or use a 2D model"):
-        model(noise(4, 8, 8), **options)
+def test_volumes_are_not_compiled(model):
+    with pytest.raises(InputError, match="A network of volumes is not compiled"):
+        model(noise(4, 8, 8), compile=True)
 
 
-def test_maps_that_volumes_lack_are_refused_in_words(model):
+@pytest.fixture
+def sized(model, monkeypatch):
+    """Return a model whose voxels are 1 µm wide, in planes 2 µm apart."""
+    monkeypatch.setattr(model, "pixel_size", PixelSize(1.0, 1.0, 2.0))
+    return model
+
+
+def stating(volume, *size):
+    return as_lazy_image(volume).stating(PixelSize(*size), ())
+
+
+def test_volume_is_resampled_along_all_axes(sized):
+    volume = noise(12, 40, 36)
+    image = stating(volume, 0.5, 0.5, 1.0)
+    there = ResampledImage(VolumeImage(image), Resampling((40, 36), (20, 18), planes=(12, 6)))
+    small = there.read(0, slice(0, 20), slice(0, 18))
+    assert small.shape == (1, 6, 20, 18)
+    np.testing.assert_allclose(small.mean(), volume.mean(), atol=0.02)
+    way = Resampling((20, 18), (40, 36), planes=(6, 12))
+    made = sized(small[0], output="float")
+    back = ResampledImage(VolumeImage(as_lazy_image(made)), way)
+    found = sized(image, resample=True, output="float")
+    np.testing.assert_allclose(found, back.read(0, slice(0, 40), slice(0, 36))[0], atol=1e-4)
+    told = sized(volume, resample=True, output="float", pixel_size=0.5, plane_distance=1.0)
+    np.testing.assert_array_equal(told, found)
+    tiles = sized(image, resample=True, output="float", tile=4)
+    np.testing.assert_allclose(tiles, found, atol=1e-5 * sized.target_codec.data_range[0])
+    own = sized(stating(volume, 1.0, 1.0, 2.0), resample=True)
+    np.testing.assert_array_equal(own, sized(volume))
+
+
+def test_resampled_file_is_the_resampled_array(sized, tmp_path):
+    volume, out = noise(9, 40, 30), tmp_path / "out.zarr"
+    options = {"resample": True, "pixel_size": 0.7, "plane_distance": 3.0, "output": "float"}
+    image = ImageFile(data=volume, axes="ZYX")
+    np.save(tmp_path / "in.npy", volume)
+    translate_file(sized, tmp_path / "in.npy", image, out, PredictOptions(**options))
+    found = np.asarray(read_image(out).data)
+    np.testing.assert_allclose(found, sized(volume, **options), atol=1e-5)
+
+
+def test_unlikeness_of_a_resampled_volume_is_on_its_own_grid(sized):
+    volume = noise(9, 24, 30)
+    found = sized.unlikeness_map(volume, resample=True, pixel_size=0.5, plane_distance=1.0)
+    assert found.shape == volume.shape
+
+
+def test_planes_that_are_apart_are_told(sized):
+    far = stating(noise(6, 20, 20), 1.0, 1.0, 6.0)
+    with pytest.warns(UserWarning, match="planes are 6 µm apart.* Turn resample on"):
+        sized(far)
+    with pytest.raises(InputError, match=r"how far apart its planes lie.* give plane_distance"):
+        sized(noise(6, 20, 20), resample=True, pixel_size=1.0)
+    with pytest.raises(InputError, match="more than 16 times as large"):
+        sized(noise(6, 20, 20), resample=True, pixel_size=1.0, plane_distance=40.0)
+
+
+def test_training_is_told_how_far_planes_are_apart():
+    volume = noise(8, 24, 24)
+    told = {"pixel_size": 0.5, "plane_distance": 2.0, "depth": 3}
+    model = train(volume, 1 - volume, **{**TINY, **QUIET, **told})
+    assert model.pixel_size == PixelSize(0.5, 0.5, 2.0)
+    assert model.config.plane_levels == 2
+
+
+def test_plane_is_no_volume(model):
     volume = noise(4, 8, 8)
-    with pytest.raises(InputError, match="3D can't tell yet where an image is unlike"):
-        model.unlikeness_map(volume)
-    with pytest.raises(InputError, match="3D can't show where the discriminator doubts yet"):
-        model.discriminator_map(volume, volume)
     with pytest.raises(InputError, match="one plane of 8 x 8 pixels, and volumes are asked for"):
         model(volume[0])
 
 
-def test_model_of_volumes_is_exported_as_onnx_and_in_no_other_form(model, tmp_path):
+def test_model_of_volumes_is_exported_as_onnx_and_to_no_other_program(model, tmp_path):
     pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     notes = model.export(tmp_path / "m.onnx")
     assert any("Numbers of planes are multiples of" in note for note in notes)
-    with pytest.raises(InputError, match="3D can't be written as a BioImage"):
-        model.export(tmp_path / "m.zip")
     with pytest.raises(InputError, match=r"volumes \(ndim=3\)"):
         convert(model_file(model, tmp_path), tmp_path / "m.pth")
+
+
+@pytest.mark.parametrize("kind", ["image", "pixel"])
+def test_volumes_are_made_of_noise_and_a_condition(kind, tmp_path):
+    targets = [noise(8, 24, 24), 1 - noise(8, 24, 24) / 4]
+    fields = {**TINY, "noise": kind, "condition": ["dark", "light"], "steps": 3}
+    maker = train(None, targets, **fields)
+    depth = maker.config.patch_planes
+    assert maker.sample("dark").shape == (1, depth, 16, 16)
+    assert maker.sample("dark", size=20).shape == (1, depth, 20, 20)
+    two = maker.sample("dark", 2, (11, 19, 30), seed=1, output="float")
+    assert two.shape == (2, 11, 19, 30)
+    assert len(np.unique(two[0])) > 1
+    assert not np.allclose(two[0], two[1])
+    maker.save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.sample("dark", 1, (11, 19, 30), 1, output="float"), two[:1])
+    other = maker.sample("light", 1, (11, 19, 30), seed=1, output="float")
+    assert not np.allclose(other, two[:1])
+    judged = maker.discriminator_map(None, two[0], condition="dark")
+    assert judged.shape == (11, 19, 30)
+
+
+def test_light_makes_volumes_in_small_patches():
+    config = _config_without_source(TrainConfig(ndim=3), held_out=False)
+    assert (config.patch, config.batch, config.noise, config.ndim) == (32, 8, "pixel", 3)
+    told = _config_without_source(TrainConfig(ndim=3, patch=64, batch=2), held_out=False)
+    assert (told.patch, told.batch) == (64, 2)
 
 
 def model_file(model, folder):
@@ -364,7 +552,6 @@ def test_pair_given_for_validation_is_scored():
 
 def test_flips_along_planes_are_drawn_if_asked_for():
     from napari_pix2pix.data.codecs import ImageCodec
-    from napari_pix2pix.data.pair import open_pair
     from napari_pix2pix.data.patches import PatchSampler
     from napari_pix2pix.data.split import whole_areas
 

@@ -13,9 +13,8 @@ from qtpy.QtCore import QObject, Signal
 from napari_pix2pix.data.codecs import Codec
 from napari_pix2pix.data.inputs import check_input, dtype_note, names_note
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pixel_size import planes_note
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.resampled import pixel_size_note, resample_image
+from napari_pix2pix.inference.resampled import pixel_size_note, plane_distance_note, resample_image
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import Job, Speed, tile_side, try_speed
@@ -46,7 +45,8 @@ class InputCheck(QObject):
         """Check images for a model that is applied with these options."""
         arrays = (_identity(member.array) for image in images for member in image.members)
         stated = tuple((image.pixel_size, image.channel_names) for image in images)
-        seen = (card, options.resample, options.pixel_size, stated, *arrays)
+        sizes = options.pixel_size, options.plane_distance
+        seen = (card, options.resample, *sizes, stated, *arrays)
         if seen != self._seen:
             self._seen, images = seen, tuple(images)
             self._latest.start(lambda _control: _unusual(card, images, options))
@@ -79,8 +79,8 @@ def sizes_differ(card: ModelInfo, image: LazyImage, options: PredictOptions) -> 
 def _unusual(card: ModelInfo, images: Sequence[LazyImage], options: PredictOptions) -> str:
     codecs = card.source_codec, card.target_codec
     sentences = [sizes_differ(card, image, options) for image in images]
-    trained, context = card.made_for.pixel_size, card.config.z_context
-    sentences += [planes_note(image.pixel_size, trained, context) for image in images]
+    seen = card.made_for.pixel_size, card.config.z_context, card.config.ndim
+    sentences += [plane_distance_note(image, options, *seen) for image in images]
     sentences += [names_note(image.channel_names, card.source_channels) for image in images]
     sentences += [dtype_note(card.source_codec, image.dtype) for image in images]
     sentences += [image.note for image in images]

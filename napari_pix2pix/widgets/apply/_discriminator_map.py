@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
+from napari_pix2pix.data.volumes import as_seen
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import (
     KEY,
@@ -69,7 +70,8 @@ def compute_map(
     planes: LazyImage = EmptyImage(image.height, image.width, image.frame_shape)
     if source.channels:
         given = lazy_image_of_layers(with_model_channels(request.sources, source.layout))
-        planes = open_for_codec(given, source, translator.z_context)
+        planes = open_for_codec(given, source, translator.z_context, translator.ndim)
+    image = as_seen(image, translator.ndim)
     own = translator.for_dtypes(planes.dtype, image.dtype)
     discriminator, maps = own.discriminator_predictor(device), []
     for frame in range(image.frames):

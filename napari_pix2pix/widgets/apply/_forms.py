@@ -155,6 +155,7 @@ _NONE_TEXTS = {
     "batch": "automatic",
     "device": "as in Preferences",
     "pixel_size": "as the layer states",
+    "plane_distance": "as the layer states",
 }
 
 
@@ -203,9 +204,12 @@ class PredictOptionsForm(OptionsForm):
         for name in ("tile", "precision", "compile"):
             if name in self.editors:
                 self._allow(name, is_ours, "The model is run as its file has it.")
-        knows = card.made_for.pixel_size is not None
+        size = card.made_for.pixel_size
+        knows = size is not None
         for name in ("resample", "pixel_size"):
             self._allow(name, knows, "The model does not know the pixel size of its training.")
+        knows = size is not None and size.z is not None
+        self._allow("plane_distance", knows, "The model does not know how far apart planes were.")
 
     def _allow(self, name: str, allowed: bool, why_not: str) -> None:
         editor = self.editors[name]
@@ -229,6 +233,7 @@ class GenerateOptions(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     images: int = Field(4, title="Images", ge=1, description="How many images: frames of one layer")
+    planes: int = Field(32, title="Planes", ge=1, description="Planes of each volume")
     height: int = Field(256, title="Height", ge=1, description="Height of each image in pixels")
     width: int = Field(256, title="Width", ge=1, description="Width of each image in pixels")
     seed: int = Field(
@@ -263,7 +268,11 @@ class GenerateForm(OptionsForm):
 
     def fit(self, card: ModelInfo) -> None:
         """Begin with images twice as large as the patches of the training."""
-        self.set_values({"height": 2 * card.config.patch, "width": 2 * card.config.patch})
+        side, planes = 2 * card.config.patch, card.config.patch_planes or 1
+        self.set_values({"planes": planes, "height": side, "width": side})
+        form = self.layout()
+        assert isinstance(form, QFormLayout)
+        form.setRowVisible(self.editors["planes"].native, card.config.ndim == 3)
 
     def request(self, condition: Hashable, device: str | None) -> GenerateRequest:
         """Return what the form asks for."""
@@ -276,7 +285,8 @@ def generate(
     """Make images and yield the progress; returns the images made and the model's hash, or None."""
     translator = model.with_its_weights(load_known(model))
     copy = translator.detached_copy()  # another dock may use the model meanwhile
-    empty = EmptyImage(request.height, request.width)
+    planes = (request.planes,) if translator.ndim == 3 else ()
+    empty = EmptyImage(request.height, request.width, planes)
     options = PredictOptions(condition=request.condition, device=request.device, seed=request.seed)
     images: list[np.ndarray] = []
     for number in range(request.images):

@@ -18,7 +18,7 @@ from napari_pix2pix.widgets.common.settings import remember_fields, remembered_f
 
 _REMEMBERED = "apply/options"
 _TICK = "uncertainty"
-_OF_AN_IMAGE = {"seed", "resample", "pixel_size"}
+_OF_AN_IMAGE = {"seed", "resample", "pixel_size", "plane_distance"}
 
 PARTS = "all", "what is in view", "where I look"
 _APPLY = "Translate the layers; each result appears where its source lies, on top"

@@ -28,7 +28,7 @@ _PARTS = {
     "Discriminator": ("discriminator_layers", "spectral_norm"),
     "Objective": ("adversarial", "foreground_dice"),
     "Optimisation": ("learning_rate", "keep"),
-    "Model card": ("authors", "pixel_size"),
+    "Model card": ("authors", "plane_distance"),
 }
 _NONE_TEXTS = {
     "discriminator_norm": "same as generator",

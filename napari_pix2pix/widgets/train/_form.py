@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 # Fields of several processes; a viewer is one process.
 _SHELL = ("devices", "num_nodes", "strategy")
 _REMEMBERED = "train/fields"
-_OF_A_MODEL = {"intended_use", "pixel_size", "derive"}
+_OF_A_MODEL = {"intended_use", "pixel_size", "plane_distance", "derive"}
 _CHECK_DELAY = 300  # milliseconds without a change
 _DEVICES_DELAY = 100  # milliseconds, for the dock to open: finding devices imports torch
 _CHOOSE_TWO = "Choose two layers that show the same field: a source and a target."

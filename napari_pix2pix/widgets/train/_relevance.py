@@ -61,6 +61,7 @@ def irrelevant_fields(values: Mapping[str, Any], facts: PairFacts) -> set[str]:
         "vertical_flips": bool(values["flips"]),
         "ndim": facts.has_stacks,
         "warp_tolerance": values["ndim"] == 2,
+        "plane_distance": facts.has_stacks,
         "z_context": facts.has_stacks and values["ndim"] == 2,
         "plane_levels": values["ndim"] == 3,
         "patch_planes": values["ndim"] == 3,

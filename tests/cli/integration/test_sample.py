@@ -37,6 +37,19 @@ def test_channels_in_front(models, tmp_path, invoke):
         assert (file.series[0].axes, file.series[0].shape) == ("CYX", (2, 24, 24))
 
 
+def test_volumes(tmp_path, invoke):
+    volume = np.random.default_rng(0).integers(0, 999, (8, 24, 24), np.uint16)
+    model = train(None, volume, ndim=3, **{**TINY, "patch": 16, "discriminator_layers": 1})
+    model.save(tmp_path / "m.safetensors")
+    for size, shape in (("6x20x18", (6, 20, 18)), ("20", (model.config.patch_planes, 20, 20))):
+        out = tmp_path / size
+        assert (
+            invoke("sample", tmp_path / "m.safetensors", "-o", out, "--size", size).exit_code == 0
+        )
+        with tifffile.TiffFile(out / "sample_000.tif") as file:
+            assert (file.series[0].axes, file.series[0].shape) == ("ZYX", shape)
+
+
 def test_nothing_is_replaced_unasked(model, tmp_path, invoke, sentence):
     command = ("sample", model, "-o", tmp_path, "--condition", "GFP", "-n", "2")
     old = tmp_path / "sample_001.tif"
@@ -53,7 +66,8 @@ def test_nothing_is_replaced_unasked(model, tmp_path, invoke, sentence):
     [
         ("--n 0", "n must be 1 or more, got 0"),
         ("--condition GFP --size 8x0", "width must be 1 or more, got 0"),
-        ("--condition GFP --size 8x8x8", "'8x8x8' is not a size: give 256, or height and width"),
+        ("--condition GFP --size 8x8x8x8", "'8x8x8x8' is not a size: give 256, height and width"),
+        ("--condition GFP --size 8x8x8", "a number of pixels or (height, width), got (8, 8, 8)"),
         ("--condition GFP --seed -1", "seed must be 0 or more, got -1"),
         ("--condition DAPI", "condition must be one of 'GFP', 2, got 'DAPI'"),
         ("", "condition must be one of 'GFP', 2, got None"),

@@ -31,6 +31,11 @@ def gray():
     return train(noise(64, 64), 1 - noise(64, 64), **TINY)
 
 
+@pytest.fixture(scope="module")
+def volumes():
+    return train(noise(8, 32, 32), 1 - noise(8, 32, 32), ndim=3, **TINY)
+
+
 def end_of(work, dock: ApplyDock, qtbot) -> tuple[str, bool]:
     with qtbot.waitSignal(dock.ended) as ended:
         work()
@@ -55,6 +60,21 @@ def test_images_on_demand(viewer, dock, qtbot, maker):
     assert dock.results == [layer]
     dock.undo()
     assert not viewer.layers
+
+
+def test_volumes_on_demand(viewer, dock, qtbot, maker):
+    made = train(None, noise(8, 32, 32), ndim=3, **TINY)
+    dock.set_model(models().remember(maker, "m"))
+    planes = dock._view.generate.editors["planes"].native
+    assert not planes.isVisibleTo(dock)
+    dock.set_model(models().remember(made, "v"))
+    assert planes.isVisibleTo(dock)
+    sizes = {"images": 2, "planes": 5, "height": 24, "width": 40}
+    dock._view.generate.set_values(sizes)
+    assert dock.check() == ""
+    assert end_of(dock._view.apply.click, dock, qtbot) == ("Done.", False)
+    (layer,) = viewer.layers
+    np.testing.assert_array_equal(layer.data, made.sample(n=2, size=(5, 24, 40)))
 
 
 @pytest.mark.usefixtures("in_step")
@@ -107,6 +127,36 @@ def test_the_unlikeness_of_the_chosen_image(viewer, dock, qtbot, gray):
     np.testing.assert_allclose(shown.data, gray.unlikeness_map(image.data), atol=1e-5)
     dock.undo()
     assert list(viewer.layers) == [image]
+
+
+def test_maps_of_a_volume(viewer, dock, qtbot, volumes):
+    image = viewer.add_image(noise(9, 40, 48), name="s", scale=(3, 1, 1))
+    choose(dock, volumes, "v", image)
+    dock.check()
+    end_of(dock.apply, dock, qtbot)
+    (made,) = dock.results
+    viewer.layers.selection.active = image
+    for button, expected in (
+        (dock._view.discriminator_map, volumes.discriminator_map(image.data, made.data)),
+        (dock._view.unlikeness_map, volumes.unlikeness_map(image.data)),
+    ):
+        message, is_error = end_of(button.click, dock, qtbot)
+        assert message.startswith("Done."), message
+        assert not is_error
+        np.testing.assert_array_equal(viewer.layers[-1].scale, (3, 1, 1))
+        np.testing.assert_allclose(viewer.layers[-1].data, expected, atol=1e-4)
+
+
+def test_uncertainty_of_a_volume_is_shown(viewer, dock, qtbot):
+    model = train(noise(8, 32, 32), 1 - noise(8, 32, 32), ndim=3, **{**TINY, "dropout": 0.5})
+    image = viewer.add_image(noise(6, 32, 32), name="s")
+    choose(dock, model, "v", image)
+    dock._view.uncertainty.setChecked(True)
+    assert dock.check() == ""
+    end_of(dock.apply, dock, qtbot)
+    mean, deviation = dock.results
+    assert mean.data.shape == deviation.data.shape == image.data.shape
+    assert deviation.data.max() > 0
 
 
 def test_an_unlike_image_is_named_in_amber(viewer, dock, qtbot):
