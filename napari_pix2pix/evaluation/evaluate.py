@@ -248,22 +248,9 @@ def make_case(
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
     model = translator.detached_copy() if copies else translator
     condition = opened.condition
-    planes = _Planes(model, opened)
     options = PredictOptions(condition=condition, device=device)
     sampling = sampling_options(options, translator)
-
-    def translate(frame: int, on_tile: OnTile | None) -> Array:
-        return planes.predict(frame, options, on_tile)
-
-    def draw(frame: int, number: int) -> Array:
-        assert sampling is not None
-        return planes.predict(frame, sampling.of_sample(number))
-
-    def unlikeness(frame: int) -> Array:
-        [cells] = model.predict_cells(opened.source, options, frames=[frame])
-        side = cell_side(own_generator(translator.generator))
-        return in_pixels(cells, side, opened.height, opened.width)
-
+    planes = _Planes(model, opened, options, sampling)
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
         baseline = translator.info.baselines.maps[index]
@@ -273,24 +260,48 @@ def make_case(
         name,
         opened,
         translator.target_codec,
-        translate,
+        planes.translate,
         baseline=baseline,
         labels=None if labels is None else _open_labels(labels, opened),
-        draw=None if sampling is None else draw,
+        draw=None if sampling is None else planes.draw,
         most_samples=sampling.samples if sampling is not None and sampling.turns > 1 else None,
-        unlikeness=None if model.usual is None else unlikeness,
+        unlikeness=None if model.usual is None else planes.unlikeness,
     )
 
 
 class _Planes:
-    """Predicts plane by plane, as all is scored; of a volume all planes come at once."""
+    """Predicts plane by plane, as all is scored; of a volume all planes come at once.
 
-    def __init__(self, model: Predictor, opened: OpenPair) -> None:
+    Its methods are what a case holds, and no closures: an evaluation travels between processes.
+    """
+
+    def __init__(
+        self,
+        model: Predictor,
+        opened: OpenPair,
+        options: PredictOptions,
+        sampling: PredictOptions | None,  # None if there is one answer
+    ) -> None:
         self._model, self._image = model, opened.source
+        self._options, self._sampling = options, sampling
         self._last: tuple[int, PredictOptions, Array] | None = None
 
-    def predict(self, frame: int, options: PredictOptions, on_tile: OnTile | None = None) -> Array:
+    def translate(self, frame: int, on_tile: OnTile | None) -> Array:
         """Predict one plane, (C, H, W)."""
+        return self._predict(frame, self._options, on_tile)
+
+    def draw(self, frame: int, number: int) -> Array:
+        """Predict a sample of one plane, (C, H, W)."""
+        assert self._sampling is not None
+        return self._predict(frame, self._sampling.of_sample(number))
+
+    def unlikeness(self, frame: int) -> Array:
+        """Return how unlike the training one plane is, (H, W)."""
+        [cells] = self._model.predict_cells(self._image, self._options, frames=[frame])
+        side = cell_side(own_generator(self._model.generator))
+        return in_pixels(cells, side, self._image.height, self._image.width)
+
+    def _predict(self, frame: int, options: PredictOptions, on_tile: OnTile | None = None) -> Array:
         if self._model.ndim == 2:
             return self._model.predict_frame(self._image, frame, options, on_tile=on_tile)
         volume, plane = divmod(frame, self._image.frame_shape[-1])

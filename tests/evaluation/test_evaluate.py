@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from helpers import make_model, noise
@@ -31,6 +33,16 @@ def test_keys_and_values(translator):
     assert scores["images"] == [
         {"name": "pair 1", "prediction": scores["prediction"], "baseline": scores["baseline"]}
     ]
+
+
+def test_an_evaluation_travels_between_processes(translator, tmp_path):
+    source = noise(40, 40, seed=1)
+    scores = evaluate(translator, source, 1 - source)
+    there = pickle.loads(pickle.dumps(scores))
+    assert there["prediction"] == pytest.approx(scores["prediction"], nan_ok=True)
+    for result, name in ((scores, "here.html"), (there, "there.html")):
+        result.report(tmp_path / name, samples=0)
+    assert (tmp_path / "there.html").read_bytes() == (tmp_path / "here.html").read_bytes()
 
 
 def test_baseline_is_that_of_the_training(translator):
