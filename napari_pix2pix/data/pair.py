@@ -191,7 +191,7 @@ def stop_when(asked: Callable[[], bool]) -> Iterator[None]:
 def stop_if_asked() -> None:
     """Raise a `StoppedError` within `stop_when`, if that asks for it."""
     if _should_stop.get()():
-        raise StoppedError("Stopped while the images were being read: there is no model yet.")
+        raise StoppedError
 
 
 def make_pairs(
