@@ -54,11 +54,10 @@ def run_demo(
         report["labels"] = _learn_labels(out, shorter, control, quiet=quiet)
     except KeyboardInterrupt as error:
         kept = [name for name in (*_MODELS, *_PANELS) if (out / name).exists()]
-        finished = f"{', '.join(kept)} in {out} stay" if kept else "Nothing was written"
-        raise Ended(
-            getattr(error, "number", signal.SIGINT),
-            f"Stopped. {finished}; run the demo again{' with --overwrite' if kept else ''}.",
-        ) from error
+        finished = f"{out} keeps {', '.join(kept)}" if kept else "Nothing was written"
+        again = "run the demo again with --overwrite" if kept else "run the demo again"
+        number = getattr(error, "number", signal.SIGINT)
+        raise Ended(number, f"Stopped. {finished}; {again}.") from error
     with replacing(out / _REPORT) as fresh:
         fresh.write_text(to_json(report) + "\n")
     return report

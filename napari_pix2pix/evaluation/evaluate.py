@@ -35,7 +35,7 @@ from napari_pix2pix.evaluation.scoring import (
 )
 from napari_pix2pix.inference.checks import sampling_options
 from napari_pix2pix.inference.networks import own_generator
-from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.options import PredictOptions, check_callable
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.inference.unlikeness import in_pixels
@@ -139,6 +139,10 @@ def evaluate(
     >>> round(evaluate(model, image, 1 - image)["baseline"]["pearson"], 3)
     1.0
     """
+    if not isinstance(translator, Translator):
+        raise InputError(f"translator must be what train or load returns, got {translator!r:.60}.")
+    check_callable("segmenter", segmenter)
+    check_callable("features", features)
     pairs = read_pairs(
         make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
     )

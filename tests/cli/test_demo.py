@@ -133,14 +133,14 @@ def test_ctrl_c_in_a_training_keeps_its_model(tmp_path, monkeypatch, interruptib
         raise AssertionError
 
     monkeypatch.setattr(_demo, "training_events", interrupted)
-    with pytest.raises(Ended, match=r"Stopped\. model.safetensors in .* stay; .*--overwrite"):
+    with pytest.raises(Ended, match=r"Stopped\. .* keeps model.safetensors; .*--overwrite"):
         _demo.run_demo(tmp_path / "demo", max_seconds=5, quiet=True)
     assert load(tmp_path / "demo" / "model.safetensors").info.steps == 1
 
 
 def test_ctrl_c_between_the_trainings_says_what_is_kept(tmp_path, monkeypatch, interruptible):
     monkeypatch.setattr(_demo, "stain_nuclei", lambda: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(Ended, match=r"model.safetensors, panel.png in .* stay; run the demo again"):
+    with pytest.raises(Ended, match=r"keeps model.safetensors, panel.png; run the demo again"):
         _demo.run_demo(tmp_path / "demo", max_seconds=0.5, quiet=True)
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [
         "model.safetensors",

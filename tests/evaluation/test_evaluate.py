@@ -44,6 +44,17 @@ def test_an_evaluation_travels_between_processes(translator):
     assert np.array_equal(image.case.translate(0, None)[0], translator(source))
 
 
+@pytest.mark.parametrize("name", ["segmenter", "features"])
+def test_what_is_to_be_called_must_be_a_function(translator, name):
+    with pytest.raises(InputError, match=f"{name} must be a function, got 2.5"):
+        evaluate(translator, noise(30, 20), noise(30, 20), **{name: 2.5})
+
+
+def test_only_a_translator_is_scored():
+    with pytest.raises(InputError, match="translator must be what train or load returns, got 'm'"):
+        evaluate("m", noise(30, 20), noise(30, 20))
+
+
 def test_baseline_is_that_of_the_training(translator):
     source = noise(30, 20, seed=1)
     assert evaluate(translator, source, 1 - source)["baseline"]["l1"] == pytest.approx(0, abs=1e-5)
