@@ -24,6 +24,7 @@ from napari_pix2pix.inference.checks import (
     warn_of_type,
 )
 from napari_pix2pix.inference.dask_arrays import is_lazy, predict_lazily
+from napari_pix2pix.inference.devices import out_of_memory_in_words
 from napari_pix2pix.inference.options import (
     NormStatistics,
     Precision,
@@ -45,6 +46,8 @@ from napari_pix2pix.napari_layers import (
 )
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.model_info import ModelInfo
+
+_NO_MEMORY = "the image was translated", "Use smaller tiles, fewer samples, or a part of the image."
 
 
 class ImagePredictor(Predictor):
@@ -374,13 +377,14 @@ def draw_images(
     """Predict all frames of all samples; one array a sample, laid out as the targets are."""
     collector = FrameCollector()
     samples: list[list[NDArray[Any]]] = [[] for _ in range(options.samples)]
-    for tile in predictor.predict(image, options):
-        if (pixels := collector.add(tile)) is not None:
-            samples[tile.sample].append(pixels)
-        _show(report, on_tile, tile, image.frames, options.samples)
-    _warn_of_seen(predictor, collector)
-    layout = predictor.target_codec.layout
-    return [layout.assemble(np.stack(frames), image.frame_shape) for frames in samples]
+    with out_of_memory_in_words(*_NO_MEMORY):
+        for tile in predictor.predict(image, options):
+            if (pixels := collector.add(tile)) is not None:
+                samples[tile.sample].append(pixels)
+            _show(report, on_tile, tile, image.frames, options.samples)
+        _warn_of_seen(predictor, collector)
+        layout = predictor.target_codec.layout
+        return [layout.assemble(np.stack(frames), image.frame_shape) for frames in samples]
 
 
 def _draw_spread(
@@ -392,11 +396,12 @@ def _draw_spread(
     report: ProgressReporter,
 ) -> Spread:
     collector = SpreadCollector(options.samples, predictor.target_codec.layout, levels)
-    for tile in predictor.predict(image, options):
-        collector.add(tile)
-        _show(report, on_tile, tile, image.frames, options.samples)
-    _warn_of_seen(predictor, collector)
-    return collector.spread(image.frame_shape)
+    with out_of_memory_in_words(*_NO_MEMORY):
+        for tile in predictor.predict(image, options):
+            collector.add(tile)
+            _show(report, on_tile, tile, image.frames, options.samples)
+        _warn_of_seen(predictor, collector)
+        return collector.spread(image.frame_shape)
 
 
 def _warn_of_seen(predictor: ImagePredictor, collector: FrameCollector | SpreadCollector) -> None:

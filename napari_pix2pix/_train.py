@@ -231,6 +231,8 @@ def training_events(
 ) -> Generator[Event, None, Translator]:
     """Train step by step: yield `Event` objects and return the model, also if it was stopped."""
     began = time.perf_counter() if began is None else began
+    control = control or Control()
+    control.preparing = config.processes == 1  # the others would wait for one that ends at once
     path, old = checkpoint_paths(checkpoint, resume)
     if isinstance(start, str | Path):
         check_apart([path], [Path(start)])
@@ -245,7 +247,6 @@ def training_events(
     join(fabric, config)
     steps = 0 if before is None else before.info.steps
     check_same_on_all_ranks(fabric, steps, "another checkpoint")
-    control = control or Control()
     with (
         locked(None if fabric.global_rank else path),
         out_of_memory_in_words("training", "Lower batch, patch or width, or train on the CPU."),
@@ -274,6 +275,7 @@ def training_events(
             preview=preview,
             preview_first=preview_first,
         )
+        control.preparing = False
         yield from loop
         broadcast_from_rank0(fabric, 0)  # all wait until the first has written
         thumbnail = make_thumbnail(loop.model(), data.validation, data.config.z_context)

@@ -56,6 +56,14 @@ class DeviceError(Pix2PixError):
 class StoppedError(Pix2PixError):
     """Work that was stopped before there was a result to keep."""
 
+    def __init__(
+        self,
+        message: str = "Stopped while the images were being read: there is no model yet.",
+        *,
+        remedies: tuple[Remedy, ...] = (),
+    ) -> None:
+        super().__init__(message, remedies=remedies)
+
 
 def rounded(value: float, digits: int = 2) -> str:
     """Format a number with its first significant digits, and without an exponent if it is large.

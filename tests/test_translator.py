@@ -384,3 +384,14 @@ def test_what_can_not_be_called_is_refused_before_work(colours):
     for call in (colours, colours.spread):
         with pytest.raises(InputError, match="on_tile must be a function, got 5"):
             call(image, on_tile=5)
+
+
+def test_a_thread_that_can_not_begin_is_memory_that_ran_out(translator, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", refuse)
+    with pytest.raises(DeviceError, match="Memory ran out while the image was translated. Use"):
+        translator(noise(96, 96), tile=32)
+    with pytest.raises(DeviceError, match="Memory ran out while the image was translated. Use"):
+        translator.spread(noise(96, 96), 2, turns=8, tile=32)

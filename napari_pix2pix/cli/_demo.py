@@ -6,6 +6,7 @@ colour deconvolution (Ruifrok and Johnston 2001); then labels on the generated s
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ _GAP = 16  # columns between them and the training part
 _LABELS_SHARE = 0.75  # of the training time of the stain
 
 
-_STOPPED = "Stopped. What the demo has finished is kept; run it again for the rest."
 _REPORT, _PANELS = "report.json", ("panel.png", "panel_labels.png")
 _MODELS = "model.safetensors", "labels.safetensors"
 
@@ -49,8 +49,15 @@ def run_demo(
     for name in (_REPORT, *_PANELS, *_MODELS):
         check_output(out / name, overwrite=overwrite)
     control = Control()  # of both, so that what stops one ends all
-    report = _learn_stain(out, whole, control, quiet=quiet)
-    report["labels"] = _learn_labels(out, shorter, control, quiet=quiet)
+    try:
+        report = _learn_stain(out, whole, control, quiet=quiet)
+        report["labels"] = _learn_labels(out, shorter, control, quiet=quiet)
+    except KeyboardInterrupt as error:
+        kept = [name for name in (*_MODELS, *_PANELS) if (out / name).exists()]
+        finished = f"{out} keeps {', '.join(kept)}" if kept else "Nothing was written"
+        again = "run the demo again with --overwrite" if kept else "run the demo again"
+        number = getattr(error, "number", signal.SIGINT)
+        raise Ended(number, f"Stopped. {finished}; {again}.") from error
     with replacing(out / _REPORT) as fresh:
         fresh.write_text(to_json(report) + "\n")
     return report
@@ -64,8 +71,7 @@ def _learn_stain(
     edge = tissue.shape[1] - _HELD_OUT
     seen = Pair(tissue[:, : edge - _GAP], stain[:, : edge - _GAP], name="left part")
     unseen = Pair(tissue[:, edge:], stain[:, edge:], name="right part")
-    translator, report = _learn(seen, unseen, config, control, quiet=quiet)
-    translator.save(out / _MODELS[0])
+    translator, report = _learn(seen, unseen, out / _MODELS[0], config, control, quiet=quiet)
     with replacing(out / _PANELS[0]) as fresh:
         _write_stain_panel(fresh, unseen, translator(unseen.source))
     return {"device": str(next(translator.generator.parameters()).device), **report}
@@ -78,8 +84,7 @@ def _learn_labels(
     source, labels, unseen_labels, unseen_source = (layer[0] for layer in stain_nuclei())
     unseen = Pair(unseen_source, unseen_labels, name="unseen image")
     seen = Pair(source, labels, name="training image")
-    translator, report = _learn(seen, unseen, config, control, quiet=quiet)
-    translator.save(out / _MODELS[1])
+    translator, report = _learn(seen, unseen, out / _MODELS[1], config, control, quiet=quiet)
     otsu = translator.info.baselines.predict(np.moveaxis(unseen_source, -1, 0), 0)
     with replacing(out / _PANELS[1]) as fresh:
         _write_labels_panel(
@@ -95,17 +100,18 @@ def _learn_labels(
 
 
 def _learn(
-    seen: Pair, unseen: Pair, config: TrainConfig, control: Control, *, quiet: bool
+    seen: Pair, unseen: Pair, model: Path, config: TrainConfig, control: Control, *, quiet: bool
 ) -> tuple[Translator, dict[str, Any]]:
-    """Train on one pair and score on another."""
+    """Train on one pair, write the model, and score it on another pair."""
     began = time.perf_counter()
     translator = show_progress(
         lambda control: training_events([seen], config, held_out=[unseen], control=control),
         quiet=quiet,
         control=control,
     )
+    translator.save(model)
     if control.signal is not None:
-        raise Ended(control.signal, _STOPPED)
+        raise Ended(control.signal)
     seconds = time.perf_counter() - began
     scores = evaluate_pairs(translator, [unseen])
     validation = {side: scores[side] for side in ("prediction", "baseline")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -136,12 +137,19 @@ def train(
         return translator
 
     control = Control()
-    with locked(out if is_main else None):
-        translator = show_progress(train_and_save, quiet=as_json or not is_main, control=control)
+    try:
+        with locked(out if is_main else None):
+            quiet = as_json or not is_main
+            translator = show_progress(train_and_save, quiet=quiet, control=control)
+    except KeyboardInterrupt:
+        if checkpoint.exists() and is_main:
+            say(f"{checkpoint} keeps the last checkpoint: --resume goes on from it.", err=True)
+        raise
     if is_main:
         _print_model(translator, out, sets.notes, as_json=as_json)
     if control.signal is not None:
-        raise Ended(control.signal)
+        name = signal.Signals(control.signal).name
+        raise Ended(control.signal, f"Stopped by {name}. --resume goes on from {checkpoint}.")
 
 
 def _print_model(translator: Translator, out: Path, notes: Sequence[str], *, as_json: bool) -> None:

@@ -191,7 +191,7 @@ def stop_when(asked: Callable[[], bool]) -> Iterator[None]:
 def stop_if_asked() -> None:
     """Raise a `StoppedError` within `stop_when`, if that asks for it."""
     if _should_stop.get()():
-        raise StoppedError("Stopped while the images were being read: there is no model yet.")
+        raise StoppedError
 
 
 def make_pairs(
@@ -240,12 +240,21 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
             f"There is no target in {name}; give one (the source alone may be left out)."
         )
     source, target = _without_source(pair, name) if pair.source is None else _read_both(pair, name)
-    if names := pair.channel_names:
-        target = target.named([names] if isinstance(names, str) else names)
+    if names := _names_of(pair):
+        target = target.named(names)
     mask = None if pair.mask is None else _open_mask(pair.mask, target, name)
     if z_context and source.channels:
         source = ImageWithContext(source, z_context)
     return OpenPair(source, target, mask, pair.condition, name)
+
+
+def _names_of(pair: Pair) -> list[str]:
+    """Return the names of a pair's channels; refuse what is none."""
+    given = pair.channel_names
+    names = [given] if isinstance(given, str) else () if given is None else given
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"channel_names must be a list of names, got {given!r:.60}.")
+    return list(names)
 
 
 def correct_shift(pair: Pair, offset: tuple[float, float], planes: int = 0) -> Pair:

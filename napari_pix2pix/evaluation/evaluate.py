@@ -36,7 +36,7 @@ from napari_pix2pix.evaluation.scoring import (
 from napari_pix2pix.evaluation.volumes import PLANE_BY_PLANE, TOGETHER
 from napari_pix2pix.inference.checks import sampling_options
 from napari_pix2pix.inference.networks import own_generator
-from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.options import PredictOptions, check_callable
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.inference.unlikeness import in_pixels
@@ -140,6 +140,10 @@ def evaluate(
     >>> round(evaluate(model, image, 1 - image)["baseline"]["pearson"], 3)
     1.0
     """
+    if not isinstance(translator, Translator):
+        raise InputError(f"translator must be what train or load returns, got {translator!r:.60}.")
+    check_callable("segmenter", segmenter)
+    check_callable("features", features)
     pairs = read_pairs(
         make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
     )
@@ -252,20 +256,9 @@ def make_case(
     translator = translator.for_dtypes(opened.source.dtype, opened.target.dtype)
     model = translator.detached_copy() if copies else translator
     condition = opened.condition
-    planes = _Planes(model, opened)
     options = PredictOptions(condition=condition, device=device)
     sampling = sampling_options(options, translator)
-
-    def translate(frame: int, on_tile: OnTile | None) -> Array:
-        return planes.predict(frame, options, on_tile)
-
-    def draw(frame: int, number: int) -> Array:
-        assert sampling is not None
-        return planes.predict(frame, sampling.of_sample(number))
-
-    def unlikeness(frame: int) -> Array:
-        return planes.unlikeness(frame, options)
-
+    planes = _Planes(model, opened, options, sampling)
     if baseline is None:
         index = translator.conditions.index(condition) if condition in translator.conditions else 0
         baseline = translator.info.baselines.maps[index]
@@ -273,12 +266,12 @@ def make_case(
         name,
         opened,
         translator.target_codec,
-        translate,
+        planes.translate,
         baseline=baseline,
         labels=None if labels is None else open_labels(labels, opened),
-        draw=None if sampling is None else draw,
+        draw=None if sampling is None else planes.draw,
         most_samples=sampling.samples if sampling is not None and sampling.turns > 1 else None,
-        unlikeness=None if model.usual is None else unlikeness,
+        unlikeness=None if model.usual is None else planes.unlikeness,
         volumes=_scores_volumes(translator),
     )
 
@@ -296,15 +289,49 @@ def volume_notes(translator: Translator) -> list[str]:
 
 
 class _Planes:
-    """Predicts the planes of pairs; of a model of volumes all planes come at once."""
+    """Predicts the planes of pairs; of a model of volumes all planes come at once.
 
-    def __init__(self, model: Predictor, opened: OpenPair) -> None:
+    Its methods are what a case holds, and no closures: an evaluation travels between processes.
+    """
+
+    def __init__(
+        self,
+        model: Predictor,
+        opened: OpenPair,
+        options: PredictOptions,
+        sampling: PredictOptions | None,  # None if there is one answer
+    ) -> None:
         self._model, self._image = model, opened.source
+        self._options, self._sampling = options, sampling
         self._last: tuple[int, PredictOptions, Array] | None = None
         self._seen: tuple[int, Array] | None = None  # of a volume
 
-    def predict(self, frame: int, options: PredictOptions, on_tile: OnTile | None = None) -> Array:
+    def translate(self, frame: int, on_tile: OnTile | None) -> Array:
         """Predict one plane, (C, H, W)."""
+        return self._predict(frame, self._options, on_tile)
+
+    def draw(self, frame: int, number: int) -> Array:
+        """Predict a sample of one plane, (C, H, W)."""
+        assert self._sampling is not None
+        return self._predict(frame, self._sampling.of_sample(number))
+
+    def unlikeness(self, frame: int) -> Array:
+        """Return how unlike the training one plane is, (H, W)."""
+        sides = cell_sides(own_generator(self._model.generator))
+        if self._model.ndim == 2:
+            [cells] = self._model.predict_cells(self._image, self._options, frames=[frame])
+            return in_pixels(cells, sides, self._image.height, self._image.width)
+        depth = self._image.frame_shape[-1]
+        volume, plane = divmod(frame, depth)
+        if self._seen is None or self._seen[0] != volume:
+            [cells] = self._model.predict_cells(self._image, self._options, frames=[volume])
+            self._seen = (
+                volume,
+                in_pixels(cells, sides, depth, self._image.height, self._image.width),
+            )
+        return self._seen[1][plane]
+
+    def _predict(self, frame: int, options: PredictOptions, on_tile: OnTile | None = None) -> Array:
         if self._model.ndim == 2:
             return self._model.predict_frame(self._image, frame, options, on_tile=on_tile)
         volume, plane = divmod(frame, self._image.frame_shape[-1])
@@ -312,22 +339,6 @@ class _Planes:
             made = self._model.predict_frame(self._image, volume, options, on_tile=on_tile)
             self._last = volume, options, made
         return self._last[2][:, plane]
-
-    def unlikeness(self, frame: int, options: PredictOptions) -> Array:
-        """Return how unlike the training one plane is, (H, W)."""
-        sides = cell_sides(own_generator(self._model.generator))
-        if self._model.ndim == 2:
-            [cells] = self._model.predict_cells(self._image, options, frames=[frame])
-            return in_pixels(cells, sides, self._image.height, self._image.width)
-        depth = self._image.frame_shape[-1]
-        volume, plane = divmod(frame, depth)
-        if self._seen is None or self._seen[0] != volume:
-            [cells] = self._model.predict_cells(self._image, options, frames=[volume])
-            self._seen = (
-                volume,
-                in_pixels(cells, sides, depth, self._image.height, self._image.width),
-            )
-        return self._seen[1][plane]
 
 
 def describe_model(translator: Translator, name: str = "") -> dict[str, str]:

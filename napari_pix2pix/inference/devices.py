@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from napari_pix2pix.errors import DeviceError, plural
+from napari_pix2pix.inference._forks import check_usable_here
 from napari_pix2pix.inference.memory_limits import available_memory
 from napari_pix2pix.inference.networks import ExternalNetwork
 from napari_pix2pix.inference.tiling import TileGrid
@@ -236,6 +237,12 @@ def block_side(
 
 def choose_device(wanted: str = "auto") -> torch.device:
     """Return the device of a name: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; or the fastest."""
+    device = _find_device(wanted)
+    check_usable_here(device)
+    return device
+
+
+def _find_device(wanted: str) -> torch.device:
     devices = available_devices()
     if wanted == "auto":
         return devices[0]

@@ -20,7 +20,11 @@ from napari_pix2pix.inference.checks import (
     warn_of_pixel_size,
     warn_of_type,
 )
-from napari_pix2pix.inference.devices import block_side, choose_device_of
+from napari_pix2pix.inference.devices import (
+    block_side,
+    choose_device_of,
+    out_of_memory_in_words,
+)
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile, TileGrid
 from napari_pix2pix.inference.uncertainty import check_spread
@@ -56,6 +60,7 @@ from napari_pix2pix.translator import Translator
 
 _LARGEST = 8 * CHUNK  # pixels along a block
 _AT_ONCE_BYTES = 1 << 28  # of planes that are in memory at once
+_LESS_MEMORY = "Finished blocks are kept: resume with smaller tiles, or close other programs."
 _DIFFERENCES = {
     "shown": "to show something else",
     "model": "with another model",
@@ -124,7 +129,7 @@ def translate_file(
         "source": [list(planes.shape), str(planes.dtype), image.axes],
         "choice of channels": channels,
     }
-    with locked(out):
+    with locked(out), out_of_memory_in_words(f"{source} was translated", _LESS_MEMORY):
         before = check_run(out, run, resume=resume, overwrite=overwrite)
         _warn(translator, planes, options)
         device = local.device

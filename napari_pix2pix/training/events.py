@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_pix2pix.errors import StoppedError
+
 # Ctrl+C, what batch systems send before they kill, and a terminal that is closed.
 ENDING_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -24,6 +26,7 @@ class Control:
 
     def __init__(self) -> None:
         self.signal: int | None = None  # the one that stopped the run, if any
+        self.preparing = False  # whether a signal ends the work at once: nothing is there to keep
         self._running = threading.Event()
         self._running.set()
         self._stopped = threading.Event()
@@ -65,7 +68,8 @@ class Control:
 def interrupt_stops(control: Control) -> Iterator[None]:
     """Let the first signal that ends a program stop the run and keep the model.
 
-    The next one does what it did before: Ctrl+C interrupts Python.
+    Before there is anything to keep, it raises a `StoppedError` where the work is. The next one
+    does what it did before: Ctrl+C interrupts Python.
     """
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -79,6 +83,8 @@ def interrupt_stops(control: Control) -> Iterator[None]:
         control.signal = number
         control.stop()
         put_back()
+        if control.preparing:
+            raise StoppedError
 
     # What is ignored, as in a background job of a shell script or below nohup, stays ignored.
     handled = {n: found for n, found in before.items() if found not in (None, signal.SIG_IGN)}

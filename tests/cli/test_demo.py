@@ -1,13 +1,17 @@
+import signal
+
 import numpy as np
 import pytest
 from helpers import strict_json
 
 from napari_pix2pix import load
 from napari_pix2pix.cli import _demo
+from napari_pix2pix.cli._console import Ended
 from napari_pix2pix.cli._progress import to_json
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, FileError
 from napari_pix2pix.napari_layers.samples import stain_nuclei
+from napari_pix2pix.training.events import Step
 
 SCORES = {"l1", "psnr", "ssim", "pearson", "nrmse"}
 
@@ -115,6 +119,33 @@ def test_refused_before_any_work(tmp_path):
     for folder in (tmp_path / "file", tmp_path / "none" / "new"):
         with pytest.raises(FileError, match="Can't make the folder"):
             _demo.run_demo(folder, max_seconds=1)
+
+
+def test_ctrl_c_in_a_training_keeps_its_model(tmp_path, monkeypatch, interruptible):
+    training_events = _demo.training_events
+
+    def interrupted(*args, **how):
+        for event in (events := training_events(*args, **how)):
+            yield event
+            if isinstance(event, Step):
+                signal.raise_signal(signal.SIGINT)
+                return (yield from events)
+        raise AssertionError
+
+    monkeypatch.setattr(_demo, "training_events", interrupted)
+    with pytest.raises(Ended, match=r"Stopped\. .* keeps model.safetensors; .*--overwrite"):
+        _demo.run_demo(tmp_path / "demo", max_seconds=5, quiet=True)
+    assert load(tmp_path / "demo" / "model.safetensors").info.steps == 1
+
+
+def test_ctrl_c_between_the_trainings_says_what_is_kept(tmp_path, monkeypatch, interruptible):
+    monkeypatch.setattr(_demo, "stain_nuclei", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(Ended, match=r"keeps model.safetensors, panel.png; run the demo again"):
+        _demo.run_demo(tmp_path / "demo", max_seconds=0.5, quiet=True)
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [
+        "model.safetensors",
+        "panel.png",
+    ]
 
 
 # --- the command ----------------------------------------------------------------------------------

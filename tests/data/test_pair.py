@@ -18,6 +18,13 @@ from napari_pix2pix.errors import InputError, StoppedError
 ALL = slice(None)
 
 
+@pytest.mark.parametrize("names", [float("nan"), 3, {"a": 1}, [1], np.zeros(2)])
+def test_names_of_channels_are_names(names):
+    stack = np.zeros((4, 20, 30))
+    with pytest.raises(InputError, match="channel_names must be a list of names, got"):
+        open_pair(Pair(stack, stack, channel_names=names))
+
+
 def test_an_open_pair_knows_its_size():
     stack = np.zeros((4, 20, 30))
     opened = open_pair(Pair(stack, stack.astype(np.uint8), name="a"))

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from helpers import make_model, noise
@@ -31,6 +33,26 @@ def test_keys_and_values(translator):
     assert scores["images"] == [
         {"name": "pair 1", "prediction": scores["prediction"], "baseline": scores["baseline"]}
     ]
+
+
+def test_an_evaluation_travels_between_processes(translator):
+    source = noise(40, 40, seed=1)
+    scores = evaluate(translator, source, 1 - source)
+    there = pickle.loads(pickle.dumps(scores))
+    assert there["prediction"] == pytest.approx(scores["prediction"], nan_ok=True)
+    [image] = there.image_scores
+    assert np.array_equal(image.case.translate(0, None)[0], translator(source))
+
+
+@pytest.mark.parametrize("name", ["segmenter", "features"])
+def test_what_is_to_be_called_must_be_a_function(translator, name):
+    with pytest.raises(InputError, match=f"{name} must be a function, got 2.5"):
+        evaluate(translator, noise(30, 20), noise(30, 20), **{name: 2.5})
+
+
+def test_only_a_translator_is_scored():
+    with pytest.raises(InputError, match="translator must be what train or load returns, got 'm'"):
+        evaluate("m", noise(30, 20), noise(30, 20))
 
 
 def test_baseline_is_that_of_the_training(translator):

@@ -13,7 +13,7 @@ from helpers import gray_noise
 
 from napari_pix2pix import train
 from napari_pix2pix.data.pixel_size import PixelSize
-from napari_pix2pix.errors import FileError, InputError, Remedy
+from napari_pix2pix.errors import DeviceError, FileError, InputError, Remedy
 from napari_pix2pix.inference import devices
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.io import _tiff_writing, resumable
@@ -507,3 +507,18 @@ def test_resampling_needs_a_pixel_size_before_anything_is_written(gray, source, 
     with pytest.raises(InputError, match="does not know the pixel size"):
         apply(gray, source, tmp_path / "out.zarr", resample=True)
     assert not list(tmp_path.glob("out*"))
+
+
+def test_memory_that_runs_out_keeps_finished_blocks(gray, whole, source, tmp_path, monkeypatch):
+    out = tmp_path / "out.zarr"
+
+    def write(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resumable.ResumableImage, "write", write)
+        with pytest.raises(DeviceError, match=r"in.zarr was translated. .* resume with smaller"):
+            apply(gray, source, out)
+    assert not out.exists()
+    apply(gray, source, out, overwrite=True)
+    assert np.array_equal(read_image(out).data, whole)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import napari_pix2pix.training.events as control_module
+from napari_pix2pix.errors import StoppedError
 from napari_pix2pix.training.events import Control, interrupt_stops
 
 
@@ -60,6 +61,15 @@ def test_first_interrupt_stops_and_the_second_breaks_off(interruptible):
         assert control.stopped
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is interruptible
+
+
+def test_a_signal_ends_at_once_what_has_nothing_to_keep(interruptible):
+    control = Control()
+    control.preparing = True
+    with interrupt_stops(control), pytest.raises(StoppedError, match="there is no model yet"):
+        signal.raise_signal(signal.SIGINT)
+    assert control.stopped
     assert signal.getsignal(signal.SIGINT) is interruptible
 
 

@@ -2,73 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import multiprocessing
-import os
 import random
-import sys
-import time
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 from click.testing import CliRunner
-from helpers import TINY, gray_noise, noise
-from integration.campaign import mutations, processes
+from helpers import gray_noise, noise
+from integration.campaign import calls, killing, limits, mutations
+from integration.campaign.outcome import Outcome, until
+from integration.campaign.processes import NETWORK
 
 from napari_pix2pix import load, train
 from napari_pix2pix.cli import main
-from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
 
-_SLOWEST = 10.0  # seconds that a try may take
-_NETWORK = TINY | {"adversarial_start": 0.0, "dropout": 0.5, "dropout_placement": "paper"}
-
-
-@dataclass
-class Outcome:
-    """What a kind of tries found."""
-
-    tries: int = 0
-    faults: list[str] = field(default_factory=list)
-
-    def attempt(self, what: str, work: Callable[[], object]) -> bool:
-        """Count a try: it may succeed, or be refused by an error of ours, within its time."""
-        self.tries += 1
-        began, refused = time.perf_counter(), False
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                work()
-        except Pix2PixError:
-            refused = True
-        except Exception as error:  # what this campaign is looking for
-            self.faults.append(f"{what}: {type(error).__name__}: {str(error)[:100]}")
-            refused = True
-        if (seconds := time.perf_counter() - began) > _SLOWEST:
-            self.faults.append(f"{what}: {seconds:.0f} s")
-        return not refused
-
-    def expect(self, what: str, is_right: bool) -> None:
-        """Count a fault where something is not as it should be."""
-        if not is_right:
-            self.faults.append(what)
-
-
 Kind = Callable[[Path, random.Random, float], Outcome]
-
-
-def _until(seconds: float) -> Iterator[None]:
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        yield
 
 
 def _pairs() -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -79,7 +32,7 @@ def _pairs() -> tuple[list[np.ndarray], list[np.ndarray]]:
 def _train(folder: Path, **how: object) -> None:
     path = folder / "model.ckpt"
     conditions = ["a", "b", "a", "b"]
-    fields = {"steps": 2, "checkpoint": path, **_NETWORK, **how}
+    fields = {"steps": 2, "checkpoint": path, **NETWORK, **how}
     train(*_pairs(), condition=conditions, **fields).save(folder / "model.safetensors")
 
 
@@ -101,7 +54,7 @@ def model_files(folder: Path, rng: random.Random, seconds: float) -> Outcome:
             raise done.exception
         outcome.expect(f"{what}: an escape was printed", "\x1b" not in done.output)
 
-    for _ in _until(seconds):
+    for _ in until(seconds):
         if rng.random() < 0.7:
             damaged, what = mutations.mutate_json(header, rng)
             write_container(path, whole, damaged)
@@ -122,7 +75,7 @@ def checkpoints(folder: Path, rng: random.Random, seconds: float) -> Outcome:
     _train(folder)
     whole, header = read_container(folder / "model.ckpt")
     header, path, outcome = json.loads(json.dumps(header)), folder / "m.ckpt", Outcome()
-    for _ in _until(seconds):
+    for _ in until(seconds):
         tensors, counters, what = whole, header["counters"], ""
         if rng.random() < 0.5:
             counters, what = mutations.mutate_json(counters, rng)
@@ -144,7 +97,7 @@ def image_files(folder: Path, rng: random.Random, seconds: float) -> Outcome:
         files.append(write_image(folder / name, pixels, "ZYX", {"Y": 0.5, "X": 0.5}))
     files.append(write_image(folder / "e.png", pixels[0]))
     outcome = Outcome()
-    for _ in _until(seconds):
+    for _ in until(seconds):
         chosen = rng.choice(files)
         inner = (
             [chosen] if chosen.is_file() else sorted(p for p in chosen.rglob("*") if p.is_file())
@@ -158,82 +111,31 @@ def image_files(folder: Path, rng: random.Random, seconds: float) -> Outcome:
     return outcome
 
 
-def kills_of_apply(folder: Path, rng: random.Random, seconds: float) -> Outcome:
-    """Kill the translation of a large file at any moment; resume it, and compare all bytes."""
-    job = processes.prepare(folder)
-    (folder / "whole").mkdir()
-    context, out, outcome = _fork_server(), folder / "out.zarr", Outcome()
-    began = time.perf_counter()
-    whole = context.Process(target=processes.translate, args=(job, folder / "whole" / "out.zarr"))
-    whole.start()
-    whole.join()
-    takes = time.perf_counter() - began
-    expected = _files_of(folder / "whole" / "out.zarr")
-    for _ in _until(seconds):
-        outcome.tries += 1
-        child = context.Process(target=processes.translate, args=(job, out))
-        child.start()
-        child.join(rng.uniform(0.1 * takes, 1.2 * takes))
-        child.kill()
-        child.join()
-        if out.exists():
-            processes.clean_up(job, out)
-        else:
-            processes.translate(job, out, resume=True)
-        outcome.expect("another result after a kill", _files_of(out) == expected)
-        left = {path.name for path in folder.iterdir()} - processes.NAMES
-        outcome.expect(f"left after a kill: {sorted(left)}", not left)
-        processes.remove(out)
-    return outcome
-
-
-def two_runs(folder: Path, rng: random.Random, seconds: float) -> Outcome:
-    """Start two runs on one output at about the same time: one is refused, or comes later."""
-    job = processes.prepare(folder)
-    out, outcome, context = folder / "out.zarr", Outcome(), _fork_server()
-    processes.translate(job, out)
-    expected = _files_of(out)
-    for _ in _until(seconds):
-        outcome.tries += 1
-        children = [
-            context.Process(target=processes.translate, args=(job, out), kwargs={"overwrite": True})
-            for _ in range(2)
-        ]
-        for child in children:
-            child.start()
-            time.sleep(rng.uniform(0, 0.05))
-        for child in children:
-            child.join()
-        codes = sorted(child.exitcode or 0 for child in children)
-        outcome.expect(f"exit codes {codes}", codes in ([0, 0], [0, processes.REFUSED]))
-        outcome.expect("two runs mixed", _files_of(out) == expected)
-    return outcome
-
-
 KINDS: dict[str, Kind] = {
     "damaged model files": model_files,
     "damaged checkpoints": checkpoints,
     "damaged image files": image_files,
-    "kills while a file is translated": kills_of_apply,
-    "two runs on one output": two_runs,
+    "kills of trainings": killing.kills_of_trainings,
+    "kills while a file is translated": killing.kills_of_apply,
+    "two runs on one output": killing.two_runs,
+    "full disks": limits.full_disks,
+    "little memory": limits.little_memory,
+    "threads": calls.threads,
+    "odd arguments": calls.odd_arguments,
+    "odd commands": calls.odd_commands,
 }
 
-
-def _fork_server() -> multiprocessing.context.ForkServerContext:
-    """Return what makes processes in little time, from one that has imported all and no threads."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    first = context.Process(target=time.sleep, args=(0,))  # the server imports all before it
-    # Before Python 3.13 the server finds modules by this alone.
-    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
-        first.start()
-    first.join()
-    return context
-
-
-def _files_of(path: Path) -> dict[str, str]:
-    return {
-        file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in path.rglob("*")
-        if file.is_file()
-    }
+# Tries of each kind in a long run.
+LONG = {
+    "damaged model files": 1500,
+    "damaged checkpoints": 120,
+    "damaged image files": 350,
+    "kills of trainings": 200,
+    "kills while a file is translated": 1000,
+    "two runs on one output": 50,
+    "full disks": 100,
+    "little memory": 100,
+    "threads": 400,
+    "odd arguments": 500,
+    "odd commands": 110,
+}

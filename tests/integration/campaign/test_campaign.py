@@ -9,7 +9,7 @@ import random
 import pytest
 from integration.campaign.kinds import KINDS
 
-_SECONDS = float(os.environ.get("CAMPAIGN_SECONDS", "6"))
+_SECONDS = float(os.environ.get("CAMPAIGN_SECONDS", "3"))
 _SEED = int(os.environ.get("CAMPAIGN_SEED", "0"))
 
 

@@ -273,7 +273,7 @@ def test_a_signal_ends_a_training_with_its_model(name, tmp_path):
     shown, said = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert "the model so far is kept" in said
-    assert f"Stopped by {name}." in said
+    assert f"Stopped by {name}. --resume goes on from {tmp_path / 'm.ckpt'}." in said
     assert "Wrote" in shown
     assert load(out).info.steps == read_container(tmp_path / "m.ckpt")[1]["counters"]["step"]
     assert sorted(p.name for p in tmp_path.iterdir()) == [
