@@ -198,7 +198,9 @@ def info(model: Path, as_json: bool, **texts: str | None) -> None:
         _write_texts(model, given)
     described = described or read_info(model)
     card = model_card(described, model.stem)
-    lines = [card, "", *_details(described), score_table(described.scores_by_side)]
+    lines = [card, "", "## Training", "", *_details(described)]
+    if described.scores is not None:
+        lines += ["", "## Scores on held-out data", "", score_table(described.scores_by_side)]
     more = {"weights": list(described.weights), "applied": described.applied, "card": card}
     print_result(described.to_header() | more, "\n".join(lines), as_json=as_json)
 
@@ -213,7 +215,8 @@ def _describe_several(folder: Path, texts: dict[str, str], *, as_json: bool) -> 
     from napari_pix2pix.io.hub import is_hub_name
 
     if texts:
-        raise InputError(f"{folder} is no file of its own: give one model, to write texts into it.")
+        where = "lies on the Hub" if is_hub_name(folder) else "is a folder"
+        raise InputError(f"{folder} {where}: give one model file, to write texts into it.")
     found = list_models(folder)
     if is_hub_name(folder) and len(found) == 1 and found[0].info is not None:
         return found[0].info
@@ -288,9 +291,9 @@ def _details(info: ModelInfo) -> list[str]:
     from napari_pix2pix.training.model_info import describe_weights
 
     lines = [info.summary, *info.notes]
-    if info.steps:  # else another program trained it
+    if info.versions:  # else another program trained it
         versions = ", ".join(f"{name} {version}" for name, version in info.versions.items())
         training = f"{info.config.preset}, {info.steps} steps in {info.seconds:.0f} s"
         lines.append(f"{training}, {versions}")
         lines.append(f"weights: {describe_weights(info)}")
-    return lines
+    return [f"- {line}" for line in lines]

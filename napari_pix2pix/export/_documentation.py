@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from napari_pix2pix import __version__
@@ -26,11 +27,11 @@ def write_readme(info: ModelInfo, interface: Interface) -> str:
 def _describe_training(info: ModelInfo) -> Iterator[str]:
     yield "\n".join(f"- {sentence}" for sentence in card_sentences(info))
     yield (
-        f"The method is pix2pix (Isola et al. 2017). The model was trained on: {info.summary}. "
-        f"Exported by napari-pix2pix {__version__}."
+        "The method is pix2pix (Isola et al. 2017). The package was written by napari-pix2pix "
+        f"{__version__}."
     )
-    if info.notes:
-        yield "\n".join(f"- {note}" for note in info.notes)
+    yield "Of the training images it is known:"
+    yield "\n".join(f"- {_ended(note)}" for note in (info.summary, *info.notes))
 
 
 def _describe_tensors(info: ModelInfo, interface: Interface) -> Iterator[str]:
@@ -75,17 +76,28 @@ def _describe_scores(info: ModelInfo) -> Iterator[str]:
     if info.scores is None:
         yield "Nothing was held out of the training, so there are no scores."
         return
+    is_image = info.target_codec.kind == "image"
+    simple = "a linear fit of the source's channels" if is_image else "a threshold of the source"
     yield (
         "Scores on images, or parts of images, that were held out of the training. The baseline is "
-        "the best simple guess: a linear fit of the source, or a threshold for labels."
+        f"the best simple guess: {simple}."
     )
     rows = ["| score | model | baseline |", "|---|---|---|"]
     for name, value in info.scores.prediction.items():
         baseline = info.scores.baseline.get(name)
-        beside = "" if baseline is None else rounded(baseline, 4)
-        rows.append(f"| {describe_score(name).title} | {rounded(value, 4)} | {beside} |")
+        title = describe_score(name).title
+        rows.append(f"| {title} | {_shown(value)} | {_shown(baseline)} |")
     yield "\n".join(rows)
     yield (
         "To validate it on your own images, translate some whose target you know, and compare "
         "these with the same scores."
     )
+
+
+def _shown(score: float | None) -> str:
+    """Return a score for a table; one that has no value, such as that of no match, is a dash."""
+    return "–" if score is None or math.isnan(score) else rounded(score, 4)
+
+
+def _ended(sentence: str) -> str:
+    return f"{sentence.rstrip('.')}."

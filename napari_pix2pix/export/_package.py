@@ -31,6 +31,7 @@ from napari_pix2pix.io.onnx_file import run_onnx
 from napari_pix2pix.io.onnx_graph import INPUT, OPSET, OUTPUT
 from napari_pix2pix.io.paths import replacing
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.model_card import card_line
 from napari_pix2pix.training.model_info import ModelInfo
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _describe(folder: Path, name: str, info: ModelInfo, interface: Interface) ->
     try:
         return v0_5.ModelDescr(
             name=f"pix2pix {plain}"[:64],
-            description=info.summary[:512],
+            description=card_line(info)[:512],
             authors=_authors(info.config),
             license=info.config.licence,
             cite=[v0_5.CiteEntry(text=text, doi=v0_5.Doi(doi))],

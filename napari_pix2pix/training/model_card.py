@@ -72,7 +72,7 @@ def card_sentences(info: ModelInfo) -> list[str]:
 
 def card_line(info: ModelInfo) -> str:
     """Describe a model in one line: what it translates, and how good it is."""
-    return " ".join([card_sentences(info)[0], _of_scores(info) if info.steps else _BY_OTHERS])
+    return " ".join([card_sentences(info)[0], _of_scores(info) if info.versions else _BY_OTHERS])
 
 
 def _of_conditions(info: ModelInfo) -> list[str]:
@@ -94,7 +94,7 @@ def _of_training(info: ModelInfo) -> list[str]:
     sentences = []
     if made_for.pixel_size is not None:
         sentences.append(f"Trained at {made_for.pixel_size}.")
-    if not info.steps:
+    if not info.versions:
         return [*sentences, _BY_OTHERS]
     images = f" on {plural(made_for.images, 'image')}" if made_for.images else ""
     day = f" on {made_for.date}" if made_for.date else ""

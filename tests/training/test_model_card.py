@@ -40,7 +40,7 @@ def test_a_card_says_what_a_person_would(info):
 
 
 def test_what_is_not_known_is_left_out(info):
-    bare = replace(info, made_for=MadeFor(), steps=0, scores=None, source_channels=())
+    bare = replace(info, made_for=MadeFor(), versions={}, scores=None, source_channels=())
     assert card_sentences(bare)[1] == "Trained by another program."
     none = replace(info, scores=None, started_from=StartedFrom("faces", 3, False, ""))
     said = card_sentences(none)
@@ -78,3 +78,7 @@ def test_a_model_of_stacks_says_how_many_planes_it_sees():
     info = make_model(stack, 1 - stack, z_context=2).info
     sentence = "Sees 2 planes on each side of each plane: it takes stacks."
     assert card_sentences(info)[1] == sentence
+
+
+def test_a_training_that_ended_before_its_first_step_is_ours(info):
+    assert "in 0 steps" in " ".join(card_sentences(replace(info, steps=0)))

@@ -65,7 +65,7 @@ def test_info_says_what_a_file_does_not_say(model, succeed):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["convert", "plain.onnx", "out.safetensors"], "neither trained on, saved, converted"),
+        (["convert", "plain.onnx", "out.safetensors"], "neither trained on, saved nor converted"),
         (["info", "plain.onnx", "--authors", "Ada"], "keeps the texts that it has"),
         (["info", ".", "--authors", "Ada"], "is a folder"),
     ],
