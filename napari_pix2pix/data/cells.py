@@ -18,6 +18,8 @@ def cell_sums(planes: NDArray[Any], side: int | Sequence[int]) -> NDArray[np.flo
     --------
     >>> cell_sums(np.ones((2, 3, 4)), side=2).tolist()
     [[8.0, 8.0], [4.0, 4.0]]
+    >>> cell_sums(np.ones((1, 3, 4, 4)), side=(2, 4, 4)).ravel().tolist()
+    [32.0, 16.0]
     """
     size = planes.shape[1:]
     sides = (side,) * len(size) if isinstance(side, int) else tuple(side)
