@@ -35,7 +35,7 @@ from napari_pix2pix.inference.options import (
 )
 from napari_pix2pix.inference.predictor import Predictor, warn_of_invalid
 from napari_pix2pix.inference.tiling import FrameCollector, OnTile, PredictedTile
-from napari_pix2pix.inference.uncertainty import Spread, SpreadCollector, check_spread
+from napari_pix2pix.inference.uncertainty import Spread, SpreadCollector, check_spread, shown_names
 from napari_pix2pix.inference.unlikeness import share_unlike
 from napari_pix2pix.napari_layers import (
     Snapshot,
@@ -312,7 +312,7 @@ class ImagePredictor(Predictor):
             return spread
         codec = self.for_dtypes(opened.dtype).target_codec
         looks = self.info.output_looks(condition)
-        names = "mean", "deviation", *(f"quantile {level:g}" for level in levels)
+        names = shown_names(levels)
         mean, std, *between = (
             self._layers_of(array, layers[0], codec, self._record(layers, options, name), looks)
             for array, name in zip((*spread[:2], *spread.quantiles), names, strict=True)

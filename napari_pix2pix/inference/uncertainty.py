@@ -122,6 +122,22 @@ def parse_summary(text: str) -> list[str]:
     return names
 
 
+def parse_quantiles(text: str) -> tuple[float, ...]:
+    """Return the levels of a list such as ``q5,q95``, which may be empty; raises `InputError`."""
+    percents = [_percent(name.strip()) for name in text.split(",") if name.strip()]
+    valid = all(0 <= percent <= 100 for percent in percents)
+    if not valid or len(set(percents)) < len(percents):
+        raise InputError(
+            f"Quantiles are a list such as q5,q95 (5 % and 95 %), each once; got {text!r}."
+        )
+    return tuple(percent / 100 for percent in percents)
+
+
+def shown_names(levels: Sequence[float]) -> list[str]:
+    """Return what the layers of several samples show, by their quantile levels."""
+    return ["mean", "deviation", *(f"quantile {level:g}" for level in levels)]
+
+
 def summarise(draws: Callable[[Sequence[float]], Spread], names: Sequence[str]) -> dict[str, Any]:
     """Return by name what is wanted of several samples, whose spread `draws(levels)` gives."""
     levels = {name: _percent(name) / 100 for name in names if name not in ("mean", "std")}

@@ -295,6 +295,11 @@ def is_result_of(record: Any, source_id: str, condition: Hashable) -> bool:
     return isinstance(record, dict) and all(record.get(k) == v for k, v in expected.items())
 
 
+def is_of_spread(record: Mapping[str, Any]) -> bool:
+    """Tell whether a result shows how far samples differ, deviation or quantile, and no answer."""
+    return str(record.get("shown", "")).startswith(("deviation", "quantile"))
+
+
 def result_key(record: Mapping[str, Any]) -> tuple[str, str]:
     """Return what tells a source's results apart: the model's hash, and the sample or statistic."""
     return record["digest"], record["shown"]

@@ -100,6 +100,7 @@ def estimate(
     measured: float | None,  # pixels per second and pass of the last run
     trial: Speed | None,
     tile: int | None,  # its side in pixels; 0 if the network takes whole images
+    quantiles: int = 0,  # how many are layers, beside mean and deviation
 ) -> str:
     """Describe what a run will cost, such as "4.2 Mpx, about 12 s; results 8.4 MB"."""
     pairs = list(zip(jobs, planes, strict=True))
@@ -111,7 +112,7 @@ def estimate(
     results = sum(
         image.frames
         * _pixels(image)
-        * _bytes_per_pixel(card.output_codec(image.dtype), options.samples)
+        * _bytes_per_pixel(card.output_codec(image.dtype), options.samples, quantiles)
         for image in planes
     )
     total = sum(pixels)
@@ -154,8 +155,9 @@ def _pixels(image: LazyImage) -> int:
     return image.depth * image.height * image.width
 
 
-def _bytes_per_pixel(codec: Codec, samples: int) -> int:
-    return codec.channels * (np.dtype(codec.dtype).itemsize if samples == 1 else 8)
+def _bytes_per_pixel(codec: Codec, samples: int, quantiles: int) -> int:
+    whole = np.dtype(codec.dtype).itemsize if samples == 1 else 4 * (2 + quantiles)
+    return codec.channels * whole
 
 
 def _grid(translator: Translator, planes: LazyImage, tile: int | None) -> TileGrid:

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.inference.uncertainty import parse_quantiles
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply._request import FormState, with_preferred_device
 from napari_pix2pix.widgets.apply._uncertainty import with_samples
@@ -106,6 +107,15 @@ class ApplyChoices(ModelDock):
         self._view.uncertainty.setChecked(value)
 
     @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The quantiles that are shown of several samples, as levels from 0 to 1."""
+        return parse_quantiles(self._view.quantiles.text())
+
+    @quantiles.setter
+    def quantiles(self, levels: Sequence[float]) -> None:
+        self._view.quantiles.setText(",".join(f"q{100 * level:g}" for level in levels))
+
+    @property
     def options(self) -> PredictOptions:
         """The advanced options."""
         return self._view.options.options()
@@ -148,6 +158,7 @@ class ApplyChoices(ModelDock):
             visible_only=self.visible_only,
             follows_view=self.follows_view,
             replaces=self.replaces,
+            quantiles=self._view.quantiles.text(),
         )
 
     def _model_and_options(self) -> tuple[ModelEntry | None, PredictOptions]:

@@ -46,6 +46,7 @@ class RunNotes(QObject):
                 measured=measured,
                 trial=self._trial.speed(request.model),
                 tile=0 if view.options.whole else options.tile,
+                quantiles=len(request.quantiles),
             )
         )
         view.resample.setVisible(any(sizes_differ(card, image, options) for image in planes))

@@ -14,6 +14,7 @@ from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.resampled import resample_image
+from napari_pix2pix.inference.uncertainty import parse_quantiles
 from napari_pix2pix.napari_layers import (
     CopyMode,
     of_channel,
@@ -129,6 +130,7 @@ class FormState:
     visible_only: bool  # only the part in view
     follows_view: bool  # tile by tile where the user looks from now on
     replaces: bool  # whether results replace their sources
+    quantiles: str = ""  # of several samples, such as "q5,q95"
 
     def request(
         self, viewer: napari.viewer.Viewer, *, copy: CopyMode
@@ -138,6 +140,7 @@ class FormState:
         if model is None or card is None:
             raise InputError("Choose a model that can be read: train one, or open a file.")
         self._check_samples(card)
+        quantiles = parse_quantiles(self.quantiles) if self.options.samples > 1 else ()
         if self.follows_view and (reason := why_whole(card, self.options, replaces=self.replaces)):
             raise InputError(f"{reason} Choose all of it, or what is in view.")
         if not self.groups:
@@ -169,6 +172,7 @@ class FormState:
             options=self.options,
             replaces=self.replaces,
             follows_view=self.follows_view,
+            quantiles=quantiles,
         )
         return request, [image for _, image in jobs]
 
@@ -188,7 +192,7 @@ class FormState:
             )
         if self.replaces:
             raise InputError(
-                "Mean and deviation of samples are two layers and replace none: untick Replace "
+                "Mean and deviation of samples are several layers and replace none: untick Replace "
                 "the source, or untick Uncertainty and take 1 sample."
             )
 
@@ -204,6 +208,7 @@ class ApplyRequest:
     options: PredictOptions
     replaces: bool  # whether results replace their sources
     follows_view: bool = False  # whether tiles are translated where the user looks
+    quantiles: tuple[float, ...] = ()  # levels from 0 to 1, which are layers of several samples
 
     def result_specs(self, number: int, shown: str, digest: str) -> list[ResultSpec]:
         """Describe the layers of a result before they are there; ``shown`` as in a `Progress`.

@@ -104,7 +104,9 @@ class ApplyRun(QObject):
         self._invalid = self._view_moved = False
         self._results, self._finished = {}, set()
         self.runner.start(
-            lambda control: apply_model(control, request.model, request.jobs, request.options)
+            lambda control: apply_model(
+                control, request.model, request.jobs, request.options, request.quantiles
+            )
         )
 
     def cancel(self) -> None:

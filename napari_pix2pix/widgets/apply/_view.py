@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.training.model_info import ModelInfo
@@ -17,7 +17,7 @@ from napari_pix2pix.widgets.common.model_dock import ModelView
 from napari_pix2pix.widgets.common.settings import remember_fields, remembered_fields
 
 _REMEMBERED = "apply/options"
-_TICK = "uncertainty"
+_TICK, _QUANTILES = "uncertainty", "quantiles"
 _OF_AN_IMAGE = {"seed", "resample", "pixel_size", "plane_distance"}
 
 PARTS = "all", "what is in view", "where I look"
@@ -58,6 +58,12 @@ class ApplyView(ModelView):
         self.options = PredictOptionsForm()
         self._advanced = Section("Advanced", self.options)
         self.uncertainty = QCheckBox("Uncertainty")
+        self.quantiles = QLineEdit()
+        self.quantiles.setPlaceholderText("none; such as q5,q95")
+        self.quantiles.setToolTip(
+            "Quantiles of the samples, pixel by pixel, a layer each: q5 is what 5 % of them lie "
+            "below. The layers come hidden"
+        )
         self._recall()
         self._heading = _heading("Layers")
         self.generate = GenerateForm()
@@ -107,6 +113,7 @@ class ApplyView(ModelView):
             self.options.changed,
             self.replaces.toggled,
             self.uncertainty.toggled,
+            self.quantiles.textChanged,
             self.condition.currentIndexChanged,
             self.frames.currentIndexChanged,
             self.part.currentIndexChanged,
@@ -130,6 +137,7 @@ class ApplyView(ModelView):
         self.uncertainty.setToolTip(explain_uncertainty(card))
         for widget in (self.replaces, self._advanced, self.uncertainty):
             widget.setVisible(takes_layers)
+        self._show_quantiles()
         self.generate.setVisible(not takes_layers)
         if not takes_layers:
             self.generate.fit(card)
@@ -156,12 +164,16 @@ class ApplyView(ModelView):
     def remember(self) -> None:
         """Remember the options for the next start, but not those that belong to an image."""
         options = self.options.options().model_dump(mode="json", exclude=_OF_AN_IMAGE)
-        remember_fields(_REMEMBERED, options | {_TICK: self.uncertainty.isChecked()})
+        remember_fields(
+            _REMEMBERED,
+            options | {_TICK: self.uncertainty.isChecked(), _QUANTILES: self.quantiles.text()},
+        )
 
     def _recall(self) -> None:
         """Show the options of the last time; options of another version may not be valid."""
         fields = remembered_fields(_REMEMBERED)
         self.uncertainty.setChecked(bool(fields.pop(_TICK, False)))
+        self.quantiles.setText(str(fields.pop(_QUANTILES, "")))
         with suppress(ValueError):
             options = PredictOptions(**fields)
             self.options.set_options(options)
@@ -172,7 +184,18 @@ class ApplyView(ModelView):
         self.form.addRow("Condition", self.condition)
         self.form.addRow("Frames", self.frames)
         self.form.addRow("Part", self.part)
-        self.show_row(self.condition, False)
+        self.form.addRow("Quantiles", self.quantiles)
+        for field in (self.condition, self.quantiles):
+            self.show_row(field, False)
+        for signal in (self.uncertainty.toggled, self.options.changed):
+            signal.connect(self._show_quantiles)
+
+    def _show_quantiles(self) -> None:
+        """Show the quantiles where several samples are drawn."""
+        takes_layers = not self.uncertainty.isHidden()
+        by_tick = self.uncertainty.isEnabled() and self.uncertainty.isChecked()
+        several = by_tick or self.options.values().get("samples", 1) not in (None, 1)
+        self.show_row(self.quantiles, takes_layers and several)
 
 
 def _heading(text: str) -> QLabel:

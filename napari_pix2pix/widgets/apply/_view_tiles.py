@@ -20,6 +20,7 @@ from napari_pix2pix.widgets.common.layer_choice import insert_inactive
 from napari_pix2pix.widgets.common.layer_order import index_on_top, move_view_to
 from napari_pix2pix.widgets.common.result_layers import ResultSpec
 from napari_pix2pix.widgets.common.runner import Runner, in_a_sentence
+from napari_pix2pix.widgets.common.settings import in_bytes
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -33,25 +34,38 @@ _OPENED = (
     "{what} are translated where you look, and kept; what is saved or measured is translated then. "
     "For all of it: napari-pix2pix apply."
 )
+_IN_VIEW = (
+    "What is in view of {name!r} is translated tile by tile and kept, since a layer of all of it "
+    "would take {size} of memory. Apply fills in another part."
+)
+_MOST_WHOLE = 2**28  # bytes of a result that is made as a whole for a part of it alone
 _SHARE = 0.25  # of the free memory: a result that would take more is not made as a whole
 _WAIT = 50  # milliseconds after the view moved
 _IDLE = 0.2  # seconds between two checks whether to stop
 
 
 def is_followed(request: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
-    """Whether only tiles in view are translated: on request, or lazy sources too large a result."""
+    """Whether tiles are translated and kept one by one: on request, or of too large a result.
+
+    That is a lazy source whose result would take much of the memory, or a part of a large result.
+    """
     if request.follows_view:
         return True
-    codec = request.card.output_codec(planes[0].dtype)
     in_parts = not why_whole(request.card, request.options, replaces=request.replaces)
-    whole = all(job.region is None for job in request.jobs)
+    size = _result_size(request, planes)
+    if any(job.region is not None for job in request.jobs):
+        return in_parts and size > _MOST_WHOLE
     lazy = all(
         type(source.data) is not np.ndarray for job in request.jobs for source in job.sources
     )  # a memory map is lazy
-    channels = max(1, len(codec.data_range))
+    return in_parts and lazy and size > _SHARE * available_memory()
+
+
+def _result_size(request: ApplyRequest, planes: Sequence[LazyImage]) -> int:
+    """Return the bytes that whole results would take."""
+    codec = request.card.output_codec(planes[0].dtype)
     pixels = sum(image.frames * image.height * image.width for image in planes)
-    large = pixels * channels * _itemsize(codec) > _SHARE * available_memory()
-    return in_parts and whole and lazy and large
+    return pixels * max(1, len(codec.data_range)) * int(np.dtype(codec.dtype).itemsize)
 
 
 class TileQueue:
@@ -128,7 +142,7 @@ def follow(
 
 
 class ViewportTranslator(QObject):
-    """Translates the tiles of a layer that are in view."""
+    """Translates the tiles of a layer that are in view, once or from now on."""
 
     # a sentence, and whether it is an error: the layer is there, or tiles can't be translated
     message = Signal(str, bool)
@@ -149,6 +163,8 @@ class ViewportTranslator(QObject):
         self._runner = Runner(self, latest=(TileDone,))
         self._runner.reported.connect(self._take)
         self._runner.failed.connect(self._on_failed)
+        # A part that was asked for is translated once; else the view is followed.
+        self._is_part = request.jobs[number].region is not None
         queue = self._queue
         self._runner.start(lambda control: follow(control, request, number, queue))
 
@@ -161,6 +177,23 @@ class ViewportTranslator(QObject):
     def running(self) -> bool:
         """Whether tiles are still translated."""
         return self._runner.running
+
+    def takes(self, request: ApplyRequest, number: int) -> bool:
+        """Whether a part that is asked for belongs to this layer, and is translated here."""
+        own = self._request
+        is_same = (
+            self._is_part
+            and request.jobs[number].region is not None
+            and own.sources[self._number] is request.sources[number]
+            and own.model.is_same(request.model)
+            and (own.model.weights, own.options) == (request.model.weights, request.options)
+            and bool(self._present)
+        )
+        if is_same:
+            self._request, self._number = request, number
+            self._ask_for_tiles()
+            self._tell()
+        return is_same
 
     def close(self) -> None:
         """Stop; what is there stays."""
@@ -189,9 +222,17 @@ class ViewportTranslator(QObject):
         for emitter in self._emitters():
             emitter.connect(self._ask_soon)
         self._ask_for_tiles()
-        source = self._request.sources[self._number]
+        self._tell()
+
+    def _tell(self) -> None:
+        name = self._request.sources[self._number].name
+        if self._is_part:
+            data = self.layer.data[0] if self.layer.multiscale else self.layer.data
+            size = in_bytes(data.size * data.dtype.itemsize * len(self.layers))
+            self.message.emit(_IN_VIEW.format(name=name, size=size), False)
+            return
         asked = self._request.follows_view
-        what = ("Tiles of {name!r}" if asked else _TOO_LARGE).format(name=source.name)
+        what = ("Tiles of {name!r}" if asked else _TOO_LARGE).format(name=name)
         self.message.emit(_OPENED.format(what=what), False)
 
     def _on_failed(self, sentence: str) -> None:
@@ -201,7 +242,10 @@ class ViewportTranslator(QObject):
         if self.layer is None:
             return []
         viewer, dims = self._viewer, self._viewer.dims
-        own = [layer.events.visible for layer in self.layers] + [viewer.layers.events.removed]
+        gone = viewer.layers.events.removed
+        if self._is_part:
+            return [gone]
+        own = [layer.events.visible for layer in self.layers] + [gone]
         return [viewer.scene.camera.events, dims.events.current_step, dims.events.ndisplay, *own]
 
     @property
@@ -209,7 +253,8 @@ class ViewportTranslator(QObject):
         return [layer for layer in self.layers if layer in self._viewer.layers]
 
     def _ask_soon(self, _event: Any = None) -> None:
-        self._later.start()
+        if not self._is_part or not self._present:  # of a part, only that its layer is gone
+            self._later.start()
 
     def _ask_for_tiles(self) -> None:
         """Ask for the tiles in view, and no longer for those that left it."""
@@ -221,7 +266,10 @@ class ViewportTranslator(QObject):
             self.gone.emit(self)
             return
         keys: list[TileKey] = []
-        if any(layer.visible for layer in present):
+        job = self._request.jobs[self._number]
+        if job.region is not None:
+            keys = self._store.around(job.frames, job.region)
+        elif any(layer.visible for layer in present):
             layer, card = present[0], self._request.card
             axis = 0 if card.target_codec.layout.channel_axis is not None else None
             axis = None if getattr(layer, "rgb", False) or card.splits_output else axis
@@ -247,6 +295,8 @@ class Followers(QObject):
     def begin(self, request: ApplyRequest) -> None:
         """Begin with each job of a request."""
         for number in range(len(request.sources)):
+            if any(follower.takes(request, number) for follower in self.all):
+                continue
             follower = ViewportTranslator(self._viewer, request, number, self)
             follower.message.connect(self.message)
             follower.gone.connect(self._forget)
@@ -281,7 +331,3 @@ def _layer(made: ResultSpec, store: TileStore) -> Any:
     # Tiles that are missing are 0: blended additively, they let the source show.
     keywords |= made.look | {"rgb": made.codec.layout.rgb, "blending": "additive"}
     return Image(**keywords)
-
-
-def _itemsize(codec: Any) -> int:
-    return np.dtype(codec.dtype).itemsize

@@ -18,7 +18,7 @@ from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.volumes import VolumeImage
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import TileGrid
-from napari_pix2pix.inference.uncertainty import Draws
+from napari_pix2pix.inference.uncertainty import Draws, shown_names
 from napari_pix2pix.napari_layers import Snapshot, lazy_image_of_layers, with_model_channels
 from napari_pix2pix.training.events import Control
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
     from napari_pix2pix.widgets.common.known_models import ModelEntry
 
-SPREAD = "mean", "deviation"  # what is shown of several samples
 _WIDE = 128  # pixels of halo above which tiles are larger, so that it costs less
 _VOLUME_SIDE = 128  # pixels of a tile of a volume, and its planes at most
 _SIDE = 128  # pixels of the image that speed is tried on, or the stride where it is more
@@ -42,7 +41,7 @@ class Job:
     frames: list[int]
     region: Box | None = None  # of each frame; None for all of it
     first: Box | None = None  # the part in view, done first
-    # Earlier results to be continued, by the model's digest and "", "mean" or "deviation".
+    # Earlier results to be continued, by the model's digest and what they show, see `Progress`.
     before: Mapping[tuple[str, str], Any] = field(default_factory=dict)
 
     def copied(self) -> Job:
@@ -66,7 +65,8 @@ class Progress(NamedTuple):
     """New tiles were written; an array is reallocated if its dtype widened."""
 
     job: int  # its number
-    arrays: Mapping[str, np.ndarray]  # by "", or "mean" and "deviation"; only those with pixels
+    # By "", or by `shown_names` of several samples; only those with pixels.
+    arrays: Mapping[str, np.ndarray]
     done: int  # pixels of all jobs
     total: int
     seconds: float  # since the first tile was begun
@@ -95,9 +95,16 @@ def load_known(known: ModelEntry) -> Translator:
 
 
 def apply_model(
-    control: Control, known: ModelEntry, jobs: Sequence[Job], options: PredictOptions
+    control: Control,
+    known: ModelEntry,
+    jobs: Sequence[Job],
+    options: PredictOptions,
+    quantiles: Sequence[float] = (),
 ) -> Generator[Loaded | Progress | JobDone, None, None]:
-    """Apply a model to images, and yield what happened; `control` stops it after a tile."""
+    """Apply a model to images, and yield what happened; `control` stops it after a tile.
+
+    ``quantiles`` are levels from 0 to 1, which several samples are shown by, too.
+    """
     from napari_pix2pix.inference.checks import check_options
     from napari_pix2pix.inference.unlikeness import share_unlike
 
@@ -121,9 +128,9 @@ def apply_model(
         shares: dict[int, float] = {}
         canvases = {
             name: Canvas(codec, image, job.before.get((translator.digest, name)))
-            for name in (SPREAD if options.samples > 1 else ("",))
+            for name in (shown_names(quantiles) if options.samples > 1 else [""])
         }
-        painter = _Painter(canvases, options.samples)
+        painter = _Painter(canvases, options.samples, quantiles)
         for tile in own.predict(
             image, options, frames=job.frames, region=job.region, first=job.first
         ):
@@ -174,11 +181,13 @@ def tile_side(predictor: Predictor) -> int:
 
 
 class _Painter:
-    """Paints tiles: their pixels, or the mean and deviation of the same tile of all samples."""
+    """Paints tiles: their pixels, or mean, deviation and quantiles of a tile of all samples."""
 
-    def __init__(self, canvases: Mapping[str, Canvas], samples: int) -> None:
+    def __init__(
+        self, canvases: Mapping[str, Canvas], samples: int, quantiles: Sequence[float]
+    ) -> None:
         self._canvases, self._samples = canvases, samples
-        self._draws: defaultdict[Box, Draws] = defaultdict(Draws)
+        self._draws: defaultdict[Box, Draws] = defaultdict(lambda: Draws(quantiles))
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -195,9 +204,11 @@ class _Painter:
             return
         self._draws[tile.box].add(tile.pixels)
         if tile.sample == self._samples - 1:
-            mean, std, _ = self._draws.pop(tile.box).spread()
-            for name, pixels in zip(SPREAD, (mean, std), strict=True):
-                self._canvases[name].paint(tile.frame, tile.box, pixels)
+            mean, std, quantiles = self._draws.pop(tile.box).spread()
+            for canvas, pixels in zip(
+                self._canvases.values(), (mean, std, *quantiles), strict=True
+            ):
+                canvas.paint(tile.frame, tile.box, pixels)
 
 
 class Canvas:

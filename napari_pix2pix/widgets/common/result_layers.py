@@ -17,6 +17,7 @@ from napari_pix2pix.napari_layers import (
     KEY,
     LayerTransform,
     Snapshot,
+    is_of_spread,
     is_result_of,
     join_channels,
     output_layer,
@@ -46,7 +47,7 @@ class ResultSpec:
     like: Snapshot  # the source as it was when the work began
     codec: Codec  # the codec of the model's targets
     name: str  # name of the layer, such as ``stain [nuclei]``
-    # See `result_record`; of several samples, ``shown`` is "mean" or "deviation".
+    # See `result_record`; of several samples, ``shown`` is one of `shown_names`.
     record: dict[str, Any]
     looks: Looks = ()  # how the targets of the training were shown, as far as that is known
     is_part: bool = False  # whether only a part of each frame is translated
@@ -67,6 +68,11 @@ class ResultSpec:
     def is_deviation(self) -> bool:
         """Whether it is the deviation of samples, which lies over their mean."""
         return bool(self.record["shown"] == "deviation")
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the layer is shown: quantiles would cover the mean and its deviation."""
+        return self.is_deviation or not is_of_spread(self.record)
 
     @property
     def place(self) -> LayerTransform:
@@ -94,6 +100,7 @@ class ResultSpec:
         )
         if self.codec.kind == "image" and not self.is_deviation:
             layer.blending = _OVERLAY
+        layer.visible = self.is_seen
         return layer
 
 
@@ -199,7 +206,7 @@ class Result:
         layer.data = self._spec.data_of(array)
         for name, value in place.items():
             setattr(layer, name, value)
-        layer.visible = True
+        layer.visible = self._spec.is_seen
         move_on_top(self._viewer.layers, layer)
 
     def _spread_colours(self) -> None:

@@ -15,11 +15,10 @@ from napari_pix2pix.widgets.common.elements import (
 from napari_pix2pix.widgets.common.layer_choice import LayerChoice, is_image
 
 STEPS = 1000  # of the slider
-SIDES = {
-    "prediction | truth": ("prediction", "truth"),
-    "source | prediction": ("source", "prediction"),
-    "source | truth": ("source", "truth"),
-}
+_PAIRS = ("prediction", "truth"), ("source", "prediction"), ("source", "truth")
+# The left and the right side by what the box says; the usual ones come first.
+SIDES = {f"{left} | {right}": (left, right) for left, right in _PAIRS}
+SIDES |= {f"{right} | {left}": (right, left) for left, right in _PAIRS}
 
 
 class CompareView:
@@ -49,6 +48,12 @@ class CompareView:
     def choices(self) -> dict[str, LayerChoice]:
         """Return the boxes by what they hold."""
         return {"source": self.source, "prediction": self.prediction, "truth": self.truth}
+
+    def show_sides(self, left: str, right: str) -> None:
+        """Let the box say what is left and right of the line."""
+        self.sides.blockSignals(True)
+        self.sides.setCurrentText(f"{left} | {right}")
+        self.sides.blockSignals(False)
 
     def _lay_out(self, parent: QWidget) -> None:
         form = QFormLayout()

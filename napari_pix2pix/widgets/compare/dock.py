@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.napari_layers import KEY, MAP
+from napari_pix2pix.napari_layers import KEY, MAP, is_of_spread
 from napari_pix2pix.widgets.common.closing import ClosingGuard
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
 from napari_pix2pix.widgets.common.layer_order import join_names, overlap
@@ -108,6 +108,7 @@ class CompareDock(QWidget):
                 raise InputError(f"Choose the layer of the {side}, or swipe between other layers.")
             layers.append(self.layers[side])
         shown = Swipe(self._viewer, layers[0], layers[1], self._on_moved)
+        self._view.show_sides(*sides)
         self._begin(
             shown, f"Left: {layers[0].name}. Right: {layers[1].name}. Drag the line on the canvas."
         )
@@ -193,7 +194,7 @@ class CompareDock(QWidget):
         """Choose a result, by default the uppermost, its source, and what may be its truth."""
         layers = [layer for layer in map(unwrapped, self._viewer.layers) if is_image(layer)]
         made = [layer for layer in reversed(layers) if KEY in layer.metadata]
-        made = [layer for layer in made if layer.metadata[KEY].get("shown") != "deviation"]
+        made = [layer for layer in made if not is_of_spread(layer.metadata[KEY])]
         wanted = [layer for layer in made if layer in results] or made
         if wanted:
             prediction = wanted[0]

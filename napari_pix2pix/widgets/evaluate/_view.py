@@ -107,7 +107,7 @@ class EvaluateView(ModelView):
         self.difference = make_editor("difference", fields["difference"])
         wrap_text(self.difference.native)
         self.segmenter = SegmenterChoice()
-        self.labels = LayerChoice(is_labels, "those found in the truth")
+        self.labels = LayerChoice(is_labels, "from the truth")
         self.labels.setToolTip(
             "The true objects, a number each; without them, objects are compared with what is "
             "found in the truth"

@@ -14,6 +14,7 @@ from napari_pix2pix.napari_layers import (
     KEY,
     CopyMode,
     difference_layer,
+    is_of_spread,
     layers_of_result,
     mask_of,
     snapshot,
@@ -268,7 +269,7 @@ class EvaluateDock(ModelDock):
         layers = [unwrapped(layer) for layer in self._viewer.layers]
         by_id = {str(layer.unique_id): layer for layer in layers}
         for layer in reversed(layers):
-            if layer.metadata.get(KEY, {"shown": "deviation"}).get("shown") != "deviation":
+            if KEY in layer.metadata and not is_of_spread(layer.metadata[KEY]):
                 self._view.prediction.choose(layers_of_result(layers, layer))
                 source = by_id.get(layer.metadata[KEY].get("source_id"))
                 self._view.sources.choose([source] if source is not None else [])

@@ -1,5 +1,7 @@
 """Layers that are too large to be translated as a whole."""
 
+import tracemalloc
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from napari.utils import progress
 from qtpy.QtCore import QTimer
 
 from napari_pix2pix.errors import InputError
+from napari_pix2pix.inference.memory_limits import available_memory
 from napari_pix2pix.widgets.apply import _view_tiles
 
 
@@ -194,6 +197,55 @@ def test_any_layer_is_translated_where_i_look_alone(viewer, dock, qtbot, inverte
     expected = inverter(image[512:1024, 512:1024])[100:-100, 100:-100]
     shown = DRAW(layer.data[0], slice(612, 924), slice(612, 924))
     np.testing.assert_array_equal(shown, expected)
+
+
+def huge() -> list[da.Array]:
+    """A pyramid of 2**19 x 2**19 pixels, more than any memory holds."""
+    sides = [2**level for level in range(19, 8, -1)]
+    return [da.full((side, side), 100, dtype=np.uint8, chunks=2048) for side in sides]
+
+
+@pytest.mark.parametrize("part", ["follows_view", "visible_only"])
+def test_memory_is_taken_for_what_was_looked_at_alone(viewer, dock, qtbot, inverter, part):
+    levels = huge()
+    assert levels[0].nbytes > available_memory()
+    source = viewer.add_image(levels, name="s", contrast_limits=(0, 255))
+    look_at(viewer, 100_000, 200_000)
+    setattr(dock, part, True)
+    tracemalloc.start()
+    try:
+        message, is_error = apply(dock, qtbot, source, inverter)
+        assert not is_error, message
+        (layer,) = dock.followed
+        qtbot.waitUntil(lambda: there(layer, 100_000, 200_000))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert layer.data[0].shape == levels[0].shape
+    assert peak < 2**28
+
+
+def test_parts_of_a_large_layer_are_filled_in_one_by_one(viewer, dock, qtbot, inverter,
+                                                         monkeypatch):  # fmt: skip
+    monkeypatch.setattr(_view_tiles, "_MOST_WHOLE", 2**20)
+    image = gray_noise(4096, 4096)
+    source = viewer.add_image(image, name="s")
+    dock.visible_only = True
+    look_at(viewer, 700, 700, zoom=8.0)
+    message, is_error = apply(dock, qtbot, source, inverter)
+    assert not is_error
+    assert message.startswith("What is in view of 's' is translated tile by tile")
+    (layer,) = dock.followed
+    qtbot.waitUntil(lambda: there(layer, 700, 700))
+    look_at(viewer, 3000, 3000, zoom=8.0)
+    qtbot.wait(300)
+    assert not there(layer, 3000, 3000)  # the view is not followed
+    apply(dock, qtbot, source, inverter)
+    assert dock.followed == [layer]
+    qtbot.waitUntil(lambda: there(layer, 3000, 3000))
+    assert there(layer, 700, 700)
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: not dock.followed)
 
 
 @pytest.mark.parametrize(

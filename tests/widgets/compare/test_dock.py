@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from helpers import docked, noise
@@ -54,6 +56,19 @@ def test_right_side_is_the_right_layer_from_the_line_on(viewer, dock, layers):
     dock._view.stop.click()
     assert [layer.name for layer in viewer.layers] == ["s", "p", "t", "other"]
     assert seen(viewer) == ["s", "p", "t", "other"]
+
+
+@pytest.mark.parametrize("sides", [*itertools.permutations(("source", "prediction", "truth"), 2)])
+def test_box_says_what_is_left_and_right(dock, layers, sides):
+    dock.set_layers(*layers)
+    dock.swipe(*sides)
+    assert dock._view.sides.currentText() == " | ".join(sides)
+    assert [dock._shown.left, dock._shown.right] == [dock.layers[side] for side in sides]
+    with pytest.raises(InputError, match="on both sides"):
+        dock.swipe("truth", "truth")
+    assert dock._view.sides.currentText() == " | ".join(sides)
+    dock.swipe()  # as the box says
+    assert [dock._shown.left, dock._shown.right] == [dock.layers[side] for side in sides]
 
 
 def test_line_is_dragged_on_the_canvas(viewer, dock, layers):

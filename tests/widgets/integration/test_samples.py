@@ -110,6 +110,35 @@ def test_one_tick_shows_the_uncertainty_over_the_prediction(viewer, dock, qtbot,
     assert deviation.colormap.map(np.array([0.0]))[0, 3] == 0  # the mean is seen through it
 
 
+def test_quantiles_are_hidden_layers_as_in_python(viewer, dock, qtbot, noisy):
+    image = (200 * noise(40, 72)).astype(np.uint8)
+    source = viewer.add_image(image, name="s")
+    choose(dock, noisy, "m", source)
+    field = dock._view.quantiles
+    assert field.isHidden()
+    dock.options = PredictOptions(samples=3)
+    assert not field.isHidden()
+    dock.quantiles = (0.05, 0.5)
+    assert field.text() == "q5,q50"
+    said, _ = apply_and_wait(dock, qtbot)
+    expected = noisy.spread(source, 3, quantiles=[0.05, 0.5])
+    layers = dock.results
+    assert [one.name.split(", ")[-1] for one in layers[2:]] == [
+        "quantile 0.05 of 3]",
+        "quantile 0.5 of 3]",
+    ]
+    for one, other in zip(layers, (*expected[:2], *expected.quantiles), strict=True):
+        np.testing.assert_allclose(one.data, other.data, atol=1e-3)
+        assert one.name == other.name.replace("pix2pix", "m")
+    assert [one.visible for one in layers] == [True, True, False, False]
+    assert "Hidden: s [m, quantile 0.5 of 3], s [m, quantile 0.05 of 3]." in said
+    field.setText("q5,mean")
+    assert "Quantiles are a list such as q5,q95" in dock.check()
+    dock.options = PredictOptions()
+    assert field.isHidden()
+    assert dock.check() == ""
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
