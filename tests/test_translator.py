@@ -391,7 +391,7 @@ def test_a_thread_that_can_not_begin_is_memory_that_ran_out(translator, monkeypa
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", refuse)
-    with pytest.raises(DeviceError, match=r"Memory ran out while the image was translated\. Use"):
+    with pytest.raises(DeviceError, match="Memory ran out while the image was translated"):
         translator(noise(96, 96), tile=32)
-    with pytest.raises(DeviceError, match=r"Memory ran out while the image was translated\. Use"):
+    with pytest.raises(DeviceError, match="Memory ran out while the image was translated"):
         translator.spread(noise(96, 96), 2, turns=8, tile=32)

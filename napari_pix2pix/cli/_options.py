@@ -25,7 +25,19 @@ if TYPE_CHECKING:
     from napari_pix2pix.training.model_info import ModelInfo
     from napari_pix2pix.translator import Translator
 
-PATH = click.Path(path_type=Path)
+
+class _Path(click.Path):
+    """A path; names that no system takes are refused before they are looked for."""
+
+    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Any:
+        from napari_pix2pix.io.paths import as_path
+
+        if value:
+            as_path(value)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")

@@ -250,7 +250,7 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
 
 def _names_of(pair: Pair) -> list[str]:
     """Return the names of a pair's channels; refuse what is none."""
-    given = pair.channel_names
+    given: Any = pair.channel_names
     names = [given] if isinstance(given, str) else () if given is None else given
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise InputError(f"channel_names must be a list of names, got {given!r:.60}.")

@@ -41,6 +41,8 @@ def checkpoint_paths(
     checkpoint: str | Path | None, resume: bool | str | Path | None
 ) -> tuple[Path | None, Path | None]:
     """Return the file to write checkpoints to, and the file to resume from."""
+    if not isinstance(resume, bool | str | Path | None):
+        raise InputError(f"resume must be True, False or the name of a file, got {resume!r:.60}.")
     old = Path(resume) if isinstance(resume, str | Path) else None
     path = old if checkpoint is None else as_path(checkpoint)
     if path is None:

@@ -167,7 +167,7 @@ class TrainConfig(ConfigFields):
     def _fill_from_preset(cls, fields: Any) -> Any:
         preset = str(fields.get("preset", "light"))
         defaults = PRESETS.get(preset, {})
-        if preset == "light" and fields.get("ndim") == 3:
+        if preset == "light" and str(fields.get("ndim")) == "3":  # as an array has no one truth
             defaults = LIGHT_FOR_VOLUMES
         return {**defaults, **fields}
 

@@ -267,7 +267,7 @@ class ModelInfo:
 
     def with_weights(self, weights: AppliedWeights) -> ModelInfo:
         """Return what is true of the model when it applies other weights that it holds."""
-        if not isinstance(weights, str) or weights not in get_args(AppliedWeights):
+        if str(weights) not in get_args(AppliedWeights):  # an array has no one truth
             raise InputError(f"weights must be 'last' or 'best', got {weights!r}.")
         if weights not in self.weights:
             raise InputError(

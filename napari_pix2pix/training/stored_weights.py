@@ -150,6 +150,7 @@ def _check_usual(path: Path, usual: Mapping[str, Tensor], features: int) -> None
         shapes.keys() != {"mean", "axes"}
         or shapes["mean"] != (features,)
         or axes[1:] != (features,)
+        or not all(tensor.is_floating_point() for tensor in usual.values())
     ):
         raise _misfit(path, "what is usual for its generator has other features than that")
 

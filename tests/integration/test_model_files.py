@@ -117,6 +117,8 @@ def test_weights_that_are_not_there_are_refused(translator, tmp_path):
         load(path, weights="last")
     with pytest.raises(InputError, match="weights must be 'last' or 'best', got 'first'"):
         model.with_weights("first")
+    with pytest.raises(InputError, match="weights must be 'last' or 'best', got array"):
+        model.with_weights(np.zeros((2, 2)))
 
 
 def test_generator_edited_in_place_is_what_is_saved(translator, tmp_path):

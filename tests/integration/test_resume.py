@@ -242,6 +242,11 @@ def test_resume_false_begins_anew(images, checkpoint):
     assert read_container(checkpoint)[1]["counters"]["step"] == 3
 
 
+def test_resume_is_yes_no_or_a_file(images, tmp_path):
+    with pytest.raises(InputError, match="resume must be True, False or the name of a file, got 3"):
+        run(images, steps=2, checkpoint=tmp_path / "new.ckpt", resume=3)
+
+
 def test_resume_true_begins_where_there_is_none(images, tmp_path):
     _, events = run(images, steps=2, checkpoint=tmp_path / "new.ckpt", resume=True)
     assert steps_of(events) == [1, 2]

@@ -92,8 +92,10 @@ def test_a_discriminator_is_where_the_header_says_so(model):
         check_weights({}, model.info, PATH)
 
 
-def test_what_is_usual_has_the_features_of_the_generator(model):
-    tensors = {**model.tensors, "usual.axes": torch.zeros(1, 2)}
+@pytest.mark.parametrize("is_short", [True, False], ids=["shorter", "integers"])
+def test_what_is_usual_has_the_features_of_the_generator(model, is_short):
+    axes = model.tensors["usual.axes"]
+    tensors = {**model.tensors, "usual.axes": torch.zeros(1, 2) if is_short else axes.int()}
     with pytest.raises(FileError, match="other features"):
         check_weights(tensors, model.info, PATH)
 
