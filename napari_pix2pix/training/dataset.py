@@ -74,6 +74,7 @@ class TrainingData:
     target_content: TargetContent | None  # of the target's channels; None if no content weighs more
     origin: tuple[int, int]  # row and column of each source at which the pairs begin
     steps_per_epoch: int
+    held_out: str  # in words; the reason where nothing is
     most_steps: int | None  # that the limit of passes allows; None without one
     summary: str  # one line
     notes: tuple[str, ...]  # for the user, warnings included
@@ -171,6 +172,7 @@ def prepare(
         target_content=inferred.target_content,
         origin=split.origin,
         steps_per_epoch=epoch_steps(opened, areas, config.patch, batch, planes),
+        held_out=split.parts.note,
         most_steps=steps_for_passes(config, pass_steps(opened, areas, config.patch, batch, planes)),
         summary=summarise(
             opened[: validated.count],
