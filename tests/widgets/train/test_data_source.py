@@ -202,3 +202,11 @@ def test_an_interrupted_run_on_files_goes_on(make_napari_viewer_proxy, qtbot, fo
     assert second.state == "training", second.view.status.error.text()
     assert second.view.form.data.files.list.held_out == [False, True, False]
     second.close_work()
+
+
+def test_paths_have_the_font_of_their_labels(data, qtbot):
+    data.set_source("")
+    data.origin.setCurrentIndex(data.origin.findData("folders"))
+    data.show()
+    data.setStyleSheet("QLabel { font-size: 17pt }")
+    qtbot.waitUntil(lambda: data.files.source.line.font().pointSize() == 17)
