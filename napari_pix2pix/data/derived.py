@@ -79,7 +79,7 @@ def derive_source(
     return DerivedArray(image, _KINDS[kind](image, seed, **options), kind)
 
 
-def with_derived_source(pair: Pair, kind: DerivedKind, *, seed: int = 0) -> Pair:
+def with_derived_source(pair: Pair, kind: DerivedKind, *, seed: int = 0, **options: Any) -> Pair:
     """Return a pair without a source with one that is made of its target, see `derive_source`."""
     name = pair.name or "the pair"
     if pair.source is not None:
@@ -89,7 +89,7 @@ def with_derived_source(pair: Pair, kind: DerivedKind, *, seed: int = 0) -> Pair
         )
     axis = pair.channel_axis[1] if isinstance(pair.channel_axis, tuple) else pair.channel_axis
     target = as_lazy_image(pair.target, channel_axis=axis, what=f"target of {name}")
-    derived = derive_source(target, kind, seed=seed)
+    derived = derive_source(target, kind, seed=seed, **options)
     source = LazyImage(
         derived,
         channel_axis=derived.channel_axis,

@@ -227,7 +227,9 @@ def comparison_events(
     """
     control = control or Control()
     configs = {name: TrainConfig(**{**fields, **recipe}) for name, recipe in recipes.items()}
-    if not held_out and any(config.validation == 0 for config in configs.values()):
+    if not held_out and any(
+        not (config.validation or config.hold_out) for config in configs.values()
+    ):
         raise InputError(
             "Nothing would be held out, so there would be nothing to compare: set validation "
             "above 0, or give pairs for validation."

@@ -179,7 +179,11 @@ def evaluate_pairs(
             "there is nothing to score; look at samples."
         )
     if (kind := translator.config.derive) is not None:
-        pairs = [with_derived_source(pair, kind) if pair.source is None else pair for pair in pairs]
+        options = translator.config.derive_options
+        pairs = [
+            with_derived_source(pair, kind, **options) if pair.source is None else pair
+            for pair in pairs
+        ]
     measures = measures or Measures()
     measures.check(translator.target_codec.kind, has_labels=labels is not None)
     if labels is not None and len(labels) != len(pairs):

@@ -6,7 +6,7 @@ Choices repeat those of ``core``, whose import would load torch for every ``--he
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,18 @@ Kind = Literal["auto", "image", "classes", "instances"]
 AppliedWeights = Literal["last", "best"]
 DerivedKind = Literal["edges", "gray", "holes", "blur", "downsample", "noise"]
 Normalisation = Literal["percentile", "minmax", "meanstd", "dtype"]
+
+# What each kind of source that is made of the target takes: the fields ``derive_``, and options of
+# `derive_source`.
+DERIVE_OPTIONS: dict[DerivedKind, tuple[str, ...]] = {
+    "edges": ("sigma", "thin"),
+    "gray": (),
+    "holes": ("place", "cell"),
+    "blur": ("sigma",),
+    "downsample": ("factor", "interpolation"),
+    "noise": ("model", "strength", "photons"),
+}
+_OTHER_NOISE = {"gaussian": "photons", "poisson": "strength"}
 
 # Upper bounds lie far beyond what anyone trains: a file, or a slip of the keyboard, that asks for
 # more is refused before memory is.
@@ -99,6 +111,56 @@ class ConfigFields(BaseModel):
         "gray (of RGB), holes (rectangles to be filled in), blur, downsample or noise. The model "
         "then learns the way back.",
     )
+    derive_sigma: _Positive | None = Field(
+        None,
+        title="sigma",
+        description="For derive edges and blur: standard deviation of the Gaussian in pixels. By "
+        "default 1.5 for edges and 2 for blur.",
+    )
+    derive_thin: bool = Field(
+        True,
+        title="thin",
+        description="For derive edges: keep the ridges alone, one pixel wide, as in Canny's edges.",
+    )
+    derive_place: Literal["random", "centre"] = Field(
+        "random",
+        title="place",
+        description="For derive holes: a rectangle at random in each cell, or the middle quarter "
+        "of the image (centre).",
+    )
+    derive_cell: Annotated[int, Field(ge=4, le=65536)] = Field(
+        128,
+        title="cell",
+        description="For derive holes: side of a cell in pixels. The sides of its hole are a "
+        "quarter to a half of it.",
+    )
+    derive_factor: Annotated[int, Field(ge=2, le=1024)] = Field(
+        4,
+        title="factor",
+        description="For derive downsample: so many pixels in each direction become one.",
+    )
+    derive_interpolation: Literal["linear", "nearest"] = Field(
+        "linear",
+        title="interpolation",
+        description="For derive downsample: how the image is brought back to its size.",
+    )
+    derive_model: Literal["gaussian", "poisson"] = Field(
+        "gaussian",
+        title="noise is",
+        description="For derive noise: gaussian (of the camera) or poisson (of few photons).",
+    )
+    derive_strength: _Positive = Field(
+        0.5,
+        title="strength",
+        description="For derive noise: standard deviation of gaussian noise, in standard "
+        "deviations of the target.",
+    )
+    derive_photons: _Positive = Field(
+        30.0,
+        title="photons",
+        description="For derive noise: photons in the brightest pixels of an image with poisson "
+        "noise.",
+    )
     source_kind: Kind = Field(
         "auto",
         description="What the source holds: image, classes or instances; auto infers it. Floats "
@@ -156,6 +218,13 @@ class ConfigFields(BaseModel):
         0.2,
         description="Fraction held out for validation: whole images, frames of different fields, "
         "or a strip with a gap, inside the mask. 0 turns validation off.",
+    )
+    hold_out: str = Field(
+        "",
+        description="Images and frames to hold out for validation instead of a fraction, with "
+        "commas between them: names or numbers of images (field 2, 5, 7-9), and frames behind a "
+        "colon (field 2: 0-4). For a single stack numbers alone are its frames, or its volumes if "
+        "ndim is 3. All numbers begin with 0.",
     )
 
     # Patches.
@@ -414,3 +483,35 @@ class ConfigFields(BaseModel):
         description="Distance of the training images' planes in micrometers, where files and "
         "layers do not state it or state a wrong one.",
     )
+
+    @property
+    def derive_options(self) -> dict[str, Any]:
+        """The options of `derive_source` that differ from its defaults."""
+        return {
+            name: getattr(self, f"derive_{name}")
+            for name in _derive_options(self.derive, self.derive_model)
+            if getattr(self, f"derive_{name}") != _default(f"derive_{name}")
+        }
+
+
+def derive_fields(kind: DerivedKind | None, model: str) -> tuple[str, ...]:
+    """Return the fields that change how sources of a kind are made, with this model of noise."""
+    return tuple(f"derive_{name}" for name in _derive_options(kind, model))
+
+
+def unused_derive_field(config: ConfigFields) -> str | None:
+    """Return a field that was set for another kind of source than the config makes."""
+    used = derive_fields(config.derive, config.derive_model)
+    unused = (name for name in ConfigFields.model_fields if name.startswith("derive_"))
+    differ = (name for name in unused if getattr(config, name) != _default(name))
+    return next((name for name in differ if name not in used), None)
+
+
+def _derive_options(kind: DerivedKind | None, model: str) -> tuple[str, ...]:
+    if kind is None:
+        return ()
+    return tuple(name for name in DERIVE_OPTIONS[kind] if name != _OTHER_NOISE[model])
+
+
+def _default(name: str) -> Any:
+    return ConfigFields.model_fields[name].default

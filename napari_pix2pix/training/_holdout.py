@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from napari_pix2pix.data.alignment import Alignment, check_alignment, describe_offset
 from napari_pix2pix.data.codecs import Codec
+from napari_pix2pix.data.hold_out import hold_out
 from napari_pix2pix.data.pair import OpenPair, correct_shift
 from napari_pix2pix.data.split import Split, split, whole_areas
 from napari_pix2pix.errors import plural
@@ -69,13 +70,23 @@ def split_pairs(validated: ValidatedPairs, config: TrainConfig) -> SplitPairs:
 
 
 def _split(opened: tuple[OpenPair, ...], validated: ValidatedPairs, config: TrainConfig) -> Split:
+    chosen = None
+    if config.hold_out:
+        chosen = hold_out(
+            opened[: validated.count],
+            config.hold_out,
+            z_context=config.z_context,
+            volumes=config.ndim == 3,
+        )
     if validated.held_out:
         areas = whole_areas(opened)
-        return Split(
-            areas[: validated.count],
-            areas[validated.count :],
-            f"Validated on {plural(validated.held_out, 'pair')} given for it.",
-        )
+        given = areas[validated.count :]
+        note = f"Validated on {plural(validated.held_out, 'pair')} given for it."
+        if chosen is None:
+            return Split(areas[: validated.count], given, note)
+        return Split(chosen.train, (*chosen.validation, *given), f"{chosen.note} {note}")
+    if chosen is not None:
+        return chosen
     parts = split(
         opened,
         fraction=config.validation,

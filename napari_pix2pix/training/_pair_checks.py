@@ -72,7 +72,8 @@ def validate_pairs(
     together = (*pairs, *held_out)
     if config.derive is not None:
         together = tuple(
-            with_derived_source(pair, config.derive, seed=config.seed) for pair in together
+            with_derived_source(pair, config.derive, seed=config.seed, **config.derive_options)
+            for pair in together
         )
     opened = tuple(open_pair(pair, config.z_context) for pair in together)
     has_source = _have_source(opened)
@@ -193,6 +194,7 @@ def _config_without_source(config: TrainConfig, *, held_out: bool) -> TrainConfi
     unused = {
         "z_context": (0,),
         "source_kind": ("auto", "image"),
+        "hold_out": ("",),
         "correct_shift": (False,),
         "warp_tolerance": (0,),
         "feature_matching": (0,),

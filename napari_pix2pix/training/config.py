@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 
 from napari_pix2pix.errors import ConfigError
 from napari_pix2pix.training._config_fields import (
@@ -19,9 +19,20 @@ from napari_pix2pix.training._config_fields import (
     Kind,
     Normalisation,
     Preset,
+    derive_fields,
+    unused_derive_field,
 )
 
-__all__ = ["PRESETS", "AppliedWeights", "Kind", "Normalisation", "Preset", "TrainConfig"]
+__all__ = [
+    "DERIVE_FIELDS",
+    "PRESETS",
+    "AppliedWeights",
+    "Kind",
+    "Normalisation",
+    "Preset",
+    "TrainConfig",
+    "derive_fields",
+]
 
 # Presets are differences from the defaults of `TrainConfig`, which are ``light``.
 # What both public implementations of pix2pix share (Isola et al. 2017, section 6.2):
@@ -100,6 +111,8 @@ LIGHT_WITHOUT_SOURCE: dict[str, Any] = {
 # Likewise of volumes: a step sees as many pixels.
 LIGHT_VOLUMES_WITHOUT_SOURCE: dict[str, Any] = {**LIGHT_WITHOUT_SOURCE, "patch": 32, "batch": 8}
 
+_USUAL_VALIDATION = ConfigFields.model_fields["validation"].default
+
 # Fields of where and how long a run trains, which neither a checkpoint nor a model decides.
 RUN_FIELDS = {
     "epochs",
@@ -113,6 +126,9 @@ RUN_FIELDS = {
     "compile",
     "checkpoint_seconds",
 }
+
+# How sources are made of targets, where ``derive`` says so.
+DERIVE_FIELDS = tuple(name for name in ConfigFields.model_fields if name.startswith("derive_"))
 
 # Fields that people are told, and that may change at any time.
 CARD_FIELDS = ("authors", "licence", "intended_use", "pixel_size", "plane_distance")
@@ -170,6 +186,14 @@ class TrainConfig(ConfigFields):
         if preset == "light" and str(fields.get("ndim")) == "3":  # as an array has no one truth
             defaults = LIGHT_FOR_VOLUMES
         return {**defaults, **fields}
+
+    @field_validator("hold_out", mode="before")
+    @classmethod
+    def _join_hold_out(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return ", ".join(map(str, value))
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return str(value) if is_number else value
 
     @model_validator(mode="after")
     def _check_conflicts(self) -> Self:
@@ -256,6 +280,18 @@ def find_conflict(config: ConfigFields) -> str | None:
                 f"{name} is for a target of {kind}, and target_kind is "
                 f"{config.target_kind!r}: leave one of them out"
             )
+    if (unused := unused_derive_field(config)) is not None:
+        asked = "no derive" if config.derive is None else f"derive={config.derive!r}"
+        noise = f" of {config.derive_model} noise" if config.derive == "noise" else ""
+        return (
+            f"{unused}={getattr(config, unused)!r} is for sources of another kind, and there is "
+            f"{asked}{noise}: leave it out, or choose its kind"
+        )
+    if config.hold_out and config.validation not in (0, _USUAL_VALIDATION):
+        return (
+            f"hold_out names what is held out, and validation={config.validation:g} asks for a "
+            "fraction: leave one of them out"
+        )
     if config.zoom[0] > config.zoom[1]:
         return f"zoom should go from low to high, got {config.zoom}"
     return _stale_conflict(config) or _volume_conflict(config) or _patch_conflict(config)

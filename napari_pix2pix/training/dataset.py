@@ -78,6 +78,7 @@ class TrainingData:
     origin: tuple[int, int]  # row and column of each source at which the pairs begin
     cut_planes: tuple[int, int]  # of each source, first and last ones, that the pairs lack
     steps_per_epoch: int
+    held_out: str  # in words; the reason where nothing is
     most_steps: int | None  # that the limit of passes allows; None without one
     summary: str  # one line
     notes: tuple[str, ...]  # for the user, warnings included
@@ -196,6 +197,7 @@ def prepare(
         origin=split.origin,
         cut_planes=split.cut_planes,
         steps_per_epoch=epoch_steps(opened, areas, config.patch, batch, planes),
+        held_out=split.parts.note,
         most_steps=steps_for_passes(config, pass_steps(opened, areas, config.patch, batch, planes)),
         summary=summarise(
             opened[: validated.count],

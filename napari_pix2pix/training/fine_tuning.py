@@ -19,14 +19,15 @@ from napari_pix2pix.data.kinds import Side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.sample import SampleBlock
 from napari_pix2pix.errors import ConfigError, InputError, plural
-from napari_pix2pix.training.config import RUN_FIELDS, TrainConfig
+from napari_pix2pix.training.config import DERIVE_FIELDS, RUN_FIELDS, TrainConfig
 from napari_pix2pix.training.model_info import ModelInfo, StartedFrom
 from napari_pix2pix.training.state import TrainingState, part_of
 
 # Part of the budget for which a new discriminator learns before the generator listens to it.
 _WARM_UP = 0.05
 # Fields of the run, which the model does not decide.
-_RUN = RUN_FIELDS | {"seed", "validation", "correct_shift", "derive", "keep"}
+_RUN = RUN_FIELDS | {"seed", "validation", "hold_out", "correct_shift", "derive", "keep"}
+_RUN |= set(DERIVE_FIELDS)
 _RUN |= {"source_kind", "target_kind"}
 # Fields that the model's weights and codecs depend on.
 _MODEL = {

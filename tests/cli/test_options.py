@@ -21,6 +21,15 @@ TOGETHER = {
     "plane_levels": _VOLUMES,
     "patch_planes": _VOLUMES,
     "plane_flips": _VOLUMES,
+    "derive_sigma": ["--derive", "blur"],
+    "derive_thin": ["--derive", "edges"],
+    "derive_place": ["--derive", "holes"],
+    "derive_cell": ["--derive", "holes"],
+    "derive_factor": ["--derive", "downsample"],
+    "derive_interpolation": ["--derive", "downsample"],
+    "derive_model": ["--derive", "noise"],
+    "derive_strength": ["--derive", "noise"],
+    "derive_photons": ["--derive", "noise", "--derive-model", "poisson"],
 }
 
 
@@ -64,7 +73,9 @@ def test_every_field_is_an_option_that_arrives(files, tmp_path, monkeypatch, inv
     for name, value in given.items():
         arrived.clear()
         options = [*as_option(name, value), *TOGETHER.get(name, [])]
-        named = files[1:] if name == "derive" else files  # a source is made of the target alone
+        named = (
+            files[1:] if name.startswith("derive") else files
+        )  # a source is made of the target alone
         result = invoke("train", *named, "-o", tmp_path / "m.st", *options)
         assert arrived, result.stderr
         assert arrived[name] == value

@@ -55,12 +55,26 @@ def test_killed_run_goes_on(files, tmp_path, invoke, succeed, sentence, tiny):
 def test_a_source_may_be_derived_from_the_target(files, tmp_path, invoke, succeed, sentence, tiny):
     source, target = files
     out = tmp_path / "m.safetensors"
-    succeed("train --derive noise", target, "-o", out, tiny)
-    assert read_model_info(out).config.derive == "noise"
+    succeed("train --derive noise --derive-strength 2", target, "-o", out, tiny)
+    config = read_model_info(out).config
+    assert (config.derive, config.derive_strength) == ("noise", 2.0)
     scores = json.loads(succeed("evaluate", out, target, "--json").stdout)
     assert "pearson" in scores["prediction"]
     refused = invoke("train --derive noise", source, target, "-o", tmp_path / "n.safetensors")
     assert "--derive takes TARGET alone" in sentence(refused)
+
+
+def test_images_are_held_out_by_name(tmp_path, succeed, invoke, sentence, write, tiny):
+    (tmp_path / "images").mkdir()
+    for name in "abc":
+        write(tmp_path / "images" / f"{name}.tif", gray_noise(48, 48), "YX")
+    out = tmp_path / "m.safetensors"
+    named = ["train --derive blur --hold-out", "a,c", tmp_path / "images", "-o", out]
+    succeed(*named, tiny)
+    assert "Held out, as asked: a.tif and c.tif (2 of 3 images)." in read_model_info(out).notes
+    named[1] = "d"
+    refused = invoke(*named, "--overwrite", tiny)
+    assert "hold_out names 'd', and there is no such image" in sentence(refused)
 
 
 def test_files_are_matched_in_order_where_asked(tmp_path, invoke, succeed, sentence, write, tiny):

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from skimage.color import rgb2gray
 from skimage.filters import gaussian
 
-from napari_pix2pix.data.derived import derive_source, with_derived_source
+from napari_pix2pix.data.derived import _KINDS, derive_source, with_derived_source
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import Pair, open_pair
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.training._config_fields import DERIVE_OPTIONS
+from napari_pix2pix.training.config import TrainConfig
 
 rng = np.random.default_rng(0)
 SIZE = (83, 71)
@@ -222,3 +224,29 @@ def test_a_pair_without_a_source_gets_one_that_lies_like_its_target():
     assert (noisy.source.channels, noisy.source.frames) == (3, 2)
     with pytest.raises(InputError, match="The pair has a source, and derive='edges' makes one"):
         with_derived_source(Pair(target, target), "edges")
+
+
+def test_fields_of_a_training_are_the_options_with_their_defaults():
+    assert {kind: tuple(make.__kwdefaults__ or ()) for kind, make in _KINDS.items()} == (
+        DERIVE_OPTIONS
+    )
+    for kind, make in _KINDS.items():
+        for name, default in (make.__kwdefaults__ or {}).items():
+            # What is None depends on the kind, or on the model of the noise.
+            field = TrainConfig.model_fields[f"derive_{name}"].default
+            assert field == default or None in (field, default), (kind, name)
+
+
+def test_options_of_the_config_reach_the_source():
+    config = TrainConfig(derive="blur", derive_sigma=5)
+    assert config.derive_options == {"sigma": 5.0}
+    pair = with_derived_source(Pair(None, GRAY), config.derive, **config.derive_options)
+    read = open_pair(pair).source.read(0, slice(0, 9), slice(0, 9))
+    np.testing.assert_array_equal(read[0], derive_source(GRAY, "blur", sigma=5)[:9, :9])
+    assert TrainConfig(derive="noise").derive_options == {}
+    few = TrainConfig(derive="noise", derive_model="poisson", derive_photons=4)
+    assert few.derive_options == {"model": "poisson", "photons": 4.0}
+    with pytest.raises(ConfigError, match=r"derive_photons=4\.0 is for sources of another kind"):
+        TrainConfig(derive="noise", derive_photons=4)
+    with pytest.raises(ConfigError, match=r"derive_sigma=5\.0 .* there is no derive"):
+        TrainConfig(derive_sigma=5)

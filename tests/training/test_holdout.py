@@ -13,7 +13,7 @@ from napari_pix2pix._train import train
 from napari_pix2pix.data.alignment import check_alignment
 from napari_pix2pix.data.pair import Pair, open_pair
 from napari_pix2pix.data.split import whole_areas
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.training.dataset import TrainingData, prepare
 from napari_pix2pix.training.events import Event, Preview
 
@@ -182,3 +182,33 @@ def test_previews_of_corrected_volumes_lie_where_the_source_does(planes, tiny):
     whole = slice(0, 90), slice(0, 90)
     read = data.opened[0].source.read(data.frame_of_pair(0, 20), *whole)
     np.testing.assert_array_equal(read[0], pair.source[1, 2])
+
+
+# --- chosen by hand ------------------------------------------------------------------------------
+
+
+def test_named_frames_are_validated_on_and_no_others(tiny, make_pair):
+    data = prepare([make_pair(shape=(6, 48, 40))], tiny(hold_out=[2, "4-5"]))
+    assert data.config.hold_out == "2, 4-5"
+    assert [area.frames for area in data.areas] == [(0, 1, 3)]
+    assert {block.frame for block in data.validation.blocks} == {2, 4, 5}
+    assert data.held_out == "Held out, as asked: frames 2 and 4 to 5 (3 of 6)."
+    assert data.held_out in data.notes
+
+
+def test_pairs_given_for_validation_come_beside_named_ones(tiny, make_pair):
+    pairs = [make_pair(seed, name=name) for seed, name in enumerate("abc")]
+    data = prepare(pairs[:2], tiny(hold_out="b"), held_out=pairs[2:])
+    assert [area.pair for area in data.areas] == [0]
+    assert {block.pair for block in data.validation.blocks} == {1, 2}
+
+
+def test_a_fraction_and_names_are_two_ways_to_hold_out(tiny):
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        tiny(hold_out="1", validation=0.4)
+
+
+def test_without_a_source_nothing_is_held_out_by_name(tiny, make_pair):
+    pair = replace(make_pair(shape=(4, 48, 40)), source=None)
+    with pytest.raises(ConfigError, match="hold_out='1' needs a source"):
+        prepare([pair], tiny(hold_out="1"))

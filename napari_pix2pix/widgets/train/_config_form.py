@@ -22,7 +22,7 @@ _BOLD = 1.12  # a bold word is so many times as wide
 # A heading stands above the first field of its part that a form has.
 _PARTS = {
     "Run": ("epochs", "checkpoint_seconds"),
-    "Pairs": ("derive", "validation"),
+    "Pairs": ("derive", "hold_out"),
     "Patches": ("patch", "source_noise"),
     "Generator": ("generator", "noise"),
     "Discriminator": ("discriminator_layers", "spectral_norm"),
@@ -34,6 +34,7 @@ _NONE_TEXTS = {
     "discriminator_norm": "same as generator",
     "plane_levels": "by the distance of planes",
     "patch_planes": "by the patch",
+    "derive_sigma": "as usual",
 }
 # Values in words.
 _CHOICES = {"ndim": (("2D or 2.5D: planes", 2), ("3D: volumes, slower", 3))}

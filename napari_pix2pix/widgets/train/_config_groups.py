@@ -28,6 +28,7 @@ _DATA = (
     "z_context",
     "plane_levels",
     "validation",
+    "hold_out",
     "correct_shift",
     "source_normalisation",
     "target_normalisation",

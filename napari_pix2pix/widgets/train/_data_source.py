@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -13,9 +13,11 @@ from napari_pix2pix.data.derived import DerivedKind
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import CopyMode
+from napari_pix2pix.training.config import DERIVE_FIELDS, derive_fields
 from napari_pix2pix.widgets.common.elements import Choice, lay_out_column
 from napari_pix2pix.widgets.runs.file_choice import FileChoice
 from napari_pix2pix.widgets.runs.records import LayerNames
+from napari_pix2pix.widgets.train._config_form import ConfigForm
 from napari_pix2pix.widgets.train._file_choice import (
     ListedFiles,
     OpenSets,
@@ -86,9 +88,12 @@ class DataSource(QWidget):
             "What the network sees: the sources that you choose; nothing, to generate images like "
             "the targets; or something made of the targets, to learn the way back from it."
         )
+        self.derive = ConfigForm(DERIVE_FIELDS, headings=False)
         self._lay_out()
+        self._fit_derive()
         for box in (self.origin, self.source):
             box.currentIndexChanged.connect(self._fit)
+        self.derive.changed.connect(self._on_derive)
         self.pairs.changed.connect(self._on_pairs)
         self.files.changed.connect(self._on_files)
 
@@ -110,7 +115,14 @@ class DataSource(QWidget):
     def values(self) -> dict[str, Any]:
         """Return the fields of `TrainConfig` that are set here."""
         kind = self.source.currentData()
-        return {"derive": kind} if kind in _DERIVED else {}
+        if kind not in _DERIVED:
+            return {}
+        shown, used = self.derive.values(), self._derive_fields()
+        return {"derive": kind} | {name: shown[name] for name in used if name in shown}
+
+    def set_values(self, fields: Mapping[str, Any]) -> None:
+        """Set how sources are made of targets; what is not given takes its default."""
+        self.derive.set_values(fields)
 
     def set_source(self, kind: str) -> None:
         """Choose "" for chosen sources, "none", or how sources are made of targets."""
@@ -209,10 +221,26 @@ class DataSource(QWidget):
     def _fit(self) -> None:
         self.pairs.setVisible(not self.is_files)
         self.pairs.show_sources(self.has_source)
+        self._fit_derive()
         # A table and A|B images say themselves where the source is.
         self.files.fit(self.origin.currentData(), has_source=self.has_source)
         if not self.is_files:
             self.changed.emit()
+
+    def _derive_fields(self) -> tuple[str, ...]:
+        """Return the fields that matter for the kind of source that is chosen."""
+        kind = self.source.currentData()
+        model = self.derive.shown_values()["derive_model"]
+        return derive_fields(kind if kind in _DERIVED else None, model)
+
+    def _fit_derive(self) -> None:
+        used = self._derive_fields()
+        self.derive.setVisible(bool(used))
+        self.derive.show_only(used)
+
+    def _on_derive(self) -> None:
+        self._fit_derive()
+        self.changed.emit()
 
     def _on_pairs(self) -> None:
         if not self.is_files:
@@ -230,7 +258,7 @@ class DataSource(QWidget):
             label.setToolTip(widget.toolTip())
             grid.addWidget(label, line, 0)
             grid.addWidget(widget, line, 1)
-        lay_out_column(self, grid, self.pairs, self.files, spacing=6)
+        lay_out_column(self, grid, self.derive, self.pairs, self.files, spacing=6)
 
 
 def _name_of(row: PairChoice) -> str:

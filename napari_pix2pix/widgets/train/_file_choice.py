@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.io.datasets import FileSets
 from napari_pix2pix.io.pair_files import PairFiles
+from napari_pix2pix.io.paths import shown_name
 from napari_pix2pix.napari_layers import copied_pair
 from napari_pix2pix.widgets.runs.file_choice import FileChoice
 
 Origin = Literal["layers", "folders", "table", "aligned"]
+
+
+_SIDES = "left", "right"
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class TrainingSets:
     train: Sequence[Pair]
     held_out: Sequence[Pair] = ()
     of_layers: bool = True  # which may change while the training reads them
+    # What the first pair's source and target are called, where that is not the pair's own name.
+    names: tuple[str, str] | None = None
 
     def copied(self) -> TrainingSets:
         """Return the same pairs with data that no one else can change; in any thread."""
@@ -75,11 +82,21 @@ class ListedFiles:
         if all(self.held_out):
             raise InputError("All pairs are held out: untick some, to train on them.")
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What source and target of the first pair to train on are called."""
+        files = self.part(held_out=False)[0]
+        if files.halves is not None:
+            left, right = (f"{side} half of {_file_name(files.target)}" for side in _SIDES)
+            return (left, right) if files.halves == "AtoB" else (right, left)
+        source = "" if files.source is None else _file_name(files.source)
+        return source, _file_name(files.target)
+
     @cached_property
     def _sets(self) -> TrainingSets:
         parts = (self.part(held_out=False), self.part(held_out=True))
         opened = FileSets(*parts, []).open()
-        return TrainingSets(opened.train, opened.validation, of_layers=False)
+        return TrainingSets(opened.train, opened.validation, of_layers=False, names=self.names)
 
     def open(self, *, has_source: bool = True) -> TrainingSets:
         """Read the files, once; in a thread."""
@@ -89,4 +106,9 @@ class ListedFiles:
         train, held_out = (
             [replace(pair, source=None) for pair in part] for part in (sets.train, sets.held_out)
         )
-        return TrainingSets(train, held_out, of_layers=False)
+        return replace(sets, train=train, held_out=held_out)
+
+
+def _file_name(path: Path) -> str:
+    """Name a file with its folder, which often says what it shows."""
+    return f"{path.parent.name}/{shown_name(path)}"

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.io.paths import shown_name
 from napari_pix2pix.training.events import Control
-from napari_pix2pix.widgets.common.elements import Choice, Sentence, lay_out_column
+from napari_pix2pix.widgets.common.elements import Choice, Sentence, follow_font, lay_out_column
 from napari_pix2pix.widgets.common.path_field import PathField
 from napari_pix2pix.widgets.common.runner import LatestOnly
 from napari_pix2pix.widgets.runs.file_choice import FileChoice
@@ -280,6 +280,8 @@ class FileForm(QWidget):
         for line, (text, widget) in enumerate(rows.items()):
             self._labels[widget] = label = QLabel(text)
             label.setToolTip(widget.toolTip())
+            if isinstance(widget, PathField):
+                follow_font(label, widget.line, widget.browse)
             grid.addWidget(label, line, 0)
             grid.addWidget(widget, line, 1)
         lay_out_column(self, grid, self.error, self.count, self.list, self.notes, spacing=4)

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QWidget
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import ConfigError, InputError
 from napari_pix2pix.napari_layers import transforms_differ
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import DERIVE_FIELDS, TrainConfig
 from napari_pix2pix.widgets.common.elements import (
     Section,
     Sentence,
@@ -37,6 +37,7 @@ from napari_pix2pix.widgets.train._pair_summary import PairSummary, PatchPreview
 from napari_pix2pix.widgets.train._relevance import PairFacts
 from napari_pix2pix.widgets.train._resampling import TargetResampler, can_resample
 from napari_pix2pix.widgets.train._run_options import RunOptions
+from napari_pix2pix.widgets.train._shown_frame import with_shown_frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 # Fields of several processes; a viewer is one process.
 _SHELL = ("devices", "num_nodes", "strategy")
 _REMEMBERED = "train/fields"
-_OF_A_MODEL = {"intended_use", "pixel_size", "plane_distance", "derive"}
+_OF_A_MODEL = {"intended_use", "pixel_size", "plane_distance", "hold_out", "derive", *DERIVE_FIELDS}
 _CHECK_DELAY = 300  # milliseconds without a change
 _DEVICES_DELAY = 100  # milliseconds, for the dock to open: finding devices imports torch
 _CHOOSE_TWO = "Choose two layers that show the same field: a source and a target."
@@ -83,11 +84,13 @@ class TrainForm(QWidget):
         self.options.set_values(dict(fields))
         if "derive" in fields and (fields["derive"] or self.data.values()):
             self.data.set_source(fields["derive"] or "")
+        self.data.set_values({**self.data.derive.values(), **fields})
         self.groups.set_values({**self.groups.values(), **fields})
 
     def reset_fields(self) -> None:
         """Give all fields of the forms the preset's values."""
         self.groups.set_values({})
+        self.data.set_values({})
 
     def touch(self) -> None:
         """Something has changed: check it soon, and don't train until then."""
@@ -121,6 +124,7 @@ class TrainForm(QWidget):
             self.comparison.close()
 
     def _build(self, viewer: napari.viewer.Viewer) -> None:
+        self._viewer = viewer
         self._check = LatestOnly(self, delay=_CHECK_DELAY)
         self._finder = LatestOnly(self, delay=_DEVICES_DELAY)
         self._checked_pairs: Sequence[Pair] = ()
@@ -155,6 +159,7 @@ class TrainForm(QWidget):
         for part in (self.data, self.options, self.groups):
             part.changed.connect(self.touch)
         self.options.preset_changed.connect(self.groups.set_preset)
+        self.pairs.hold_out_clicked.connect(self._on_hold_out)
         self.advice.mend_wanted.connect(self._on_mend)
         self._resampler.resampled.connect(self.pairs.set_targets)
         self._resampler.failed.connect(self.wrong.set_text)
@@ -174,6 +179,7 @@ class TrainForm(QWidget):
         self.wrong.set_text("")
         self.options.show_start_error("")
         self.groups.clear_error()
+        self.data.derive.clear_error()
         try:
             chosen = self.data.open(copy=False)
             config = TrainConfig(**self.fields)
@@ -203,7 +209,7 @@ class TrainForm(QWidget):
             self.groups.set_facts(PairFacts())
             self.summary.set_text(_CHOOSE_TWO if self.data.has_source else _CHOOSE_ONE)
             return
-        if self.groups.show_error(sentence):
+        if self.groups.show_error(sentence) or self.data.derive.show_error(sentence):
             return
         if self.options.start_from is not None and _is_of_start(sentence):
             self.options.show_start_error(sentence)
@@ -252,6 +258,15 @@ class TrainForm(QWidget):
             for pair, choice in enumerate(self.data.choices())
             if choice.sources and choice.targets and can_resample(choice)
         ]
+
+    def _on_hold_out(self, index: int) -> None:
+        before = self.groups.values().get("hold_out", "")
+        try:
+            wanted = with_shown_frame(before, self._viewer, self.data.choices(), index)
+        except InputError as error:
+            self.pairs.show_error(index, str(error))
+        else:
+            self.groups.set_value("hold_out", wanted)
 
     def _on_mend(self, advice: Advice) -> None:
         """Do what a button beside a warning says."""

@@ -39,6 +39,7 @@ from napari_pix2pix.widgets.common.elements import (
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW, LayerChoice, is_shapes, unwrapped
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
 from napari_pix2pix.widgets.train._preview_channels import PreviewChannels
+from napari_pix2pix.widgets.train._shown_frame import shown_frame
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -183,7 +184,7 @@ class LivePreview(QWidget):
         layer, source = (choices[0].sources or choices[0].targets)[0], pairs[0].target
         like = snapshot(layer, copy=False)
         mask = mask_of(drawn, like)
-        frame = self._shown_frame(layer, like.channel_axis, source.frame_shape)
+        frame = shown_frame(self._viewer, layer, like.channel_axis, source.frame_shape)
         if mask.ndim > 2:
             frame = [int(n) for n in np.argwhere(mask)[0][: len(source.frame_shape)]]
             mask = mask[tuple(frame)]
@@ -195,18 +196,6 @@ class LivePreview(QWidget):
             columns=slice(int(columns[0]), int(columns[-1]) + 1),
         )
 
-    def _shown_frame(
-        self, layer: Layer, channel_axis: int | None, frame_shape: tuple[int, ...]
-    ) -> list[int]:
-        """Return the indices of the frame that the viewer shows of a layer."""
-        position = list(layer.world_to_data(self._viewer.dims.point[-layer.ndim :]))
-        if channel_axis is not None:
-            del position[channel_axis]
-        return [
-            int(np.clip(round(at), 0, length - 1))
-            for at, length in zip(position[: len(frame_shape)], frame_shape, strict=True)
-        ]
-
     def _follow(self, _event: Any = None) -> None:
         """Wish for the frame that is shown now, of the pair that is previewed."""
         if not self._history:
@@ -215,7 +204,8 @@ class LivePreview(QWidget):
         layer = shown.layer()
         if layer is None or not shown.frame_shape:
             return
-        frame = self._shown_frame(layer, shown.source.channel_axis, shown.frame_shape)
+        axis = shown.source.channel_axis
+        frame = shown_frame(self._viewer, layer, axis, shown.frame_shape)
         self._wish.frame = int(np.ravel_multi_index(frame, shown.frame_shape))
 
     def remove(self) -> None:

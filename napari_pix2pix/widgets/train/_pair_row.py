@@ -17,7 +17,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pix2pix.widgets.common.elements import Sentence, follow_font, lay_out_column
+from napari_pix2pix.widgets.common.elements import (
+    Sentence,
+    follow_font,
+    lay_out_column,
+    push_button,
+    row_of,
+)
 from napari_pix2pix.widgets.common.layer_choice import (
     LayerChoice,
     LayersChoice,
@@ -32,6 +38,7 @@ class PairRow(QFrame):
 
     changed = Signal()
     removed = Signal(object)  # itself
+    hold_out_clicked = Signal(object)  # itself, of which the frame shown is to be held out
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,6 +59,11 @@ class PairRow(QFrame):
         )
         self.held_out = QCheckBox("held out")
         self.held_out.setToolTip("Validate on this pair instead of training on it.")
+        self.hold_out_frame = push_button(
+            "Hold out this frame",
+            "Add the frame that the viewer shows to those that are validated on, see hold out "
+            "under Data. Of a series of volumes it is the time that is shown.",
+        )
         self.swap = _tool("⇅", "Swap source and target.")
         self.expand = _tool("⋯", "Show mask, condition, and whether the pair is held out.")
         self.expand.setCheckable(True)
@@ -63,7 +75,9 @@ class PairRow(QFrame):
         self.condition.editingFinished.connect(self.changed)
         self.held_out.toggled.connect(self.changed)
         self.expand.toggled.connect(self.extra.setVisible)
+        self.hold_out_frame.clicked.connect(self._on_hold_out)
         self.swap.clicked.connect(self.swap_sides)
+        self.changed.connect(self._fit)
         self.remove.clicked.connect(self._on_remove)
 
     def choice(self) -> PairChoice:
@@ -102,6 +116,14 @@ class PairRow(QFrame):
         before = self.choice()
         self.set(replace(before, sources=before.targets, targets=before.sources))
 
+    def _fit(self) -> None:
+        """Offer to hold a frame out where the layers have several."""
+        layers = (*self.source.layers, *self.target.layers)
+        self.hold_out_frame.setVisible(any(layer.ndim > 2 for layer in layers))
+
+    def _on_hold_out(self) -> None:
+        self.hold_out_clicked.emit(self)
+
     def _on_remove(self) -> None:
         self.removed.emit(self)
 
@@ -130,7 +152,8 @@ class PairRow(QFrame):
         ):
             second.addWidget(QLabel(text), line, 0)
             second.addWidget(widget, line, 1)
-        second.addWidget(self.held_out, 2, 1)
+        second.addLayout(row_of(self.held_out, self.hold_out_frame), 2, 0, 1, 2)
+        self.hold_out_frame.hide()
         self.extra.hide()
         lay_out_column(self, first, self.extra, self.error, spacing=2)
 

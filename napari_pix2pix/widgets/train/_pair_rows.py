@@ -25,6 +25,7 @@ class PairRows(QWidget):
 
     # Rows were added or removed, other layers chosen, or a chosen layer has other data.
     changed = Signal()
+    hold_out_clicked = Signal(int)  # the row of which the frame shown is to be held out
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -137,6 +138,7 @@ class PairRows(QWidget):
         row.offer(self._viewer.layers)
         row.changed.connect(self._touch)
         row.removed.connect(self._on_remove)
+        row.hold_out_clicked.connect(self._on_hold_out)
         self._rows.append(row)
         self._box.addWidget(row)
         return row
@@ -154,6 +156,9 @@ class PairRows(QWidget):
         if row is not None and len(self._viewer.layers.selection) == 2:
             sources, targets = self._two_layers()
             row.set(PairChoice(sources, targets))
+
+    def _on_hold_out(self, row: PairRow) -> None:
+        self.hold_out_clicked.emit(self._rows.index(row))
 
     def _on_remove(self, row: PairRow) -> None:
         self.remove(self._rows.index(row))

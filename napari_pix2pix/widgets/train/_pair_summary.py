@@ -54,8 +54,12 @@ def summarise_pairs(
     config: TrainConfig,
     start: Translator | Path | None = None,
     held_out: Sequence[Pair] = (),
+    names: tuple[str, str] | None = None,
 ) -> PairSummary:
-    """Prepare a training on pairs, only to describe it; done in a thread."""
+    """Prepare a training on pairs, only to describe it; done in a thread.
+
+    ``names`` are those of the first pair's source and target, else they are in the pair's name.
+    """
     # These import torch, which the GUI thread must not wait for.
     from napari_pix2pix._train import open_pretrained
     from napari_pix2pix.data.patches import patch_count
@@ -71,23 +75,27 @@ def summarise_pairs(
     hint = "Close other programs, or crop the layers."
     with out_of_memory_in_words("reading the layers", hint), stop_when(lambda: control.stopped):
         data = prepare(pairs, config, held_out=held_out, start=model)
+    text = describe_pairs(
+        data.opened[: len(pairs)],
+        data.source_codec,
+        data.target_codec,
+        patches=patch_count(data.opened, data.areas, data.config.patch),
+        alignment=data.alignment,
+        names=names,
+    )
+    told = (*data.warnings, data.held_out)
     return PairSummary(
-        text=describe_pairs(
-            data.opened[: len(pairs)],
-            data.source_codec,
-            data.target_codec,
-            patches=patch_count(data.opened, data.areas, data.config.patch),
-            alignment=data.alignment,
-        ),
+        text=f"{text} {data.held_out}",
         advice=advise(data),
-        notes=tuple(note for note in data.notes if note not in data.warnings),
+        notes=tuple(note for note in data.notes if note not in told),
         config=data.config,
         inferred=_inferred(given, data.config),
         texts=_texts(data),
         facts=PairFacts(
             data.config.source_kind,
             data.config.target_kind,
-            any(pair.frames > 1 for pair in data.opened),
+            has_stacks=any(pair.frames > 1 for pair in data.opened),
+            has_several=len(pairs) > 1,
         ),
         target_looks_like=data.target_looks_like,
         steps_per_epoch=data.steps_per_epoch,
@@ -102,7 +110,7 @@ def summarise_chosen(
     """Read what is chosen, and describe a training on it; done in a thread."""
     with stop_when(lambda: control.stopped):
         sets = open_sets()
-    return summarise_pairs(control, sets.train, config, start, sets.held_out)
+    return summarise_pairs(control, sets.train, config, start, sets.held_out, sets.names)
 
 
 def _inferred(given: TrainConfig, used: TrainConfig) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class PairFacts:
     source_kind: str = "auto"
     target_kind: str = "auto"
     has_stacks: bool = True  # whether an image has several frames
+    has_several: bool = True  # whether there are several pairs
 
 
 def irrelevant_fields(values: Mapping[str, Any], facts: PairFacts) -> set[str]:
@@ -59,6 +60,8 @@ def irrelevant_fields(values: Mapping[str, Any], facts: PairFacts) -> set[str]:
         "r1_every": bool(values["r1"]),
         "decay_start": values["decay"] != "constant",
         "vertical_flips": bool(values["flips"]),
+        "validation": not values["hold_out"],
+        "hold_out": facts.has_stacks or facts.has_several,
         "ndim": facts.has_stacks,
         "warp_tolerance": values["ndim"] == 2,
         "plane_distance": facts.has_stacks,

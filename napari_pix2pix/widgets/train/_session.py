@@ -175,7 +175,7 @@ class TrainSession(QObject):
 
     def reset_choices(self) -> None:
         """Follow the viewer's layer list."""
-        self.view.welcome.follow()
+        self.view.follow()
         self.view.form.pairs.reset_choices()
         self.view.preview.reset_choices()
 

@@ -121,6 +121,7 @@ class TrainView:
         self.runs.clicked.connect(self._open_runs)
         self.offer.use_requested.connect(self._use)
         self.trial.ended.connect(self._show_trial)
+        self.form.data.changed.connect(self.follow)
         self._lay_out()
 
     def begin(
@@ -159,6 +160,10 @@ class TrainView:
                 self.preview.add(event)
             case Health():
                 self.warn(event.message)
+
+    def follow(self) -> None:
+        """Say what the dock is for only while there is nothing to train on."""
+        self.welcome.follow(is_files=self.form.data.is_files)
 
     def warn(self, sentence: str) -> None:
         """Add a warning below the earlier ones."""

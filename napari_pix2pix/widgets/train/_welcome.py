@@ -24,7 +24,7 @@ _TEXT = (
 
 
 class Welcome(QFrame):
-    """Says what the dock is for, and offers a first try; hidden once an image is open."""
+    """Says what the dock is for, and offers a first try; hidden once data is chosen."""
 
     try_clicked = Signal()
 
@@ -48,11 +48,12 @@ class Welcome(QFrame):
         lay_out_column(self, self.message, buttons, spacing=6)
         self.try_it.clicked.connect(self.try_clicked)
         self.guide.clicked.connect(self.show_guide)
-        self.follow()
+        self.follow(is_files=False)
 
-    def follow(self) -> None:
-        """Show this only while the viewer has no image."""
-        self.setVisible(not any(is_image(layer) for layer in self._viewer.layers))
+    def follow(self, *, is_files: bool) -> None:
+        """Show this only while the viewer has no image and no files are chosen either."""
+        has_image = any(is_image(layer) for layer in self._viewer.layers)
+        self.setVisible(not has_image and not is_files)
 
     def show_guide(self) -> None:
         """Open the guide in a window."""

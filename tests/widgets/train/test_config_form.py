@@ -45,6 +45,9 @@ OTHER = {
     "keep": "best",
     "noise": "pixel",
     "derive": "noise",
+    "derive_place": "centre",
+    "derive_interpolation": "nearest",
+    "derive_model": "poisson",
 }
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import DERIVE_FIELDS, TrainConfig
 from napari_pix2pix.widgets.train._config_groups import GROUPS, ConfigGroups
 from napari_pix2pix.widgets.train._relevance import PairFacts
 
@@ -47,6 +47,12 @@ def test_fields_of_volumes_are_shown_for_volumes(groups):
     assert {"patch_planes", "plane_flips"} <= set(shown(groups, "Learning"))
 
 
+def test_a_fraction_is_not_asked_for_where_names_are_given(groups):
+    assert "validation" in shown(groups, "Data")
+    groups.set_value("hold_out", "3, 7-9")
+    assert "validation" not in shown(groups, "Data")
+
+
 def test_what_was_set_stays_in_view(groups):
     groups.set_value("blocks", 5)
     assert "blocks" in shown(groups, "Networks")
@@ -64,6 +70,9 @@ def test_what_was_set_stays_in_view(groups):
         (PairFacts("image", "classes"), "classes", True),
         (PairFacts("image", "classes"), "target_normalisation", False),
         (PairFacts("classes", "image"), "source_normalisation", False),
+        (PairFacts("image", "image", has_stacks=False, has_several=False), "hold_out", False),
+        (PairFacts("image", "image", has_stacks=False), "hold_out", True),
+        (PairFacts("image", "image", has_several=False), "hold_out", True),
     ],
 )
 def test_pairs_decide_which_data_fields_matter(groups, facts, name, is_shown):
@@ -108,7 +117,7 @@ def test_every_field_is_in_one_group():
     names = [name for group in GROUPS.values() for name in group]
     shell = {"devices", "num_nodes", "strategy"}
     options = {"preset", "epochs", "max_seconds", "default_epochs", "device"}
-    options |= {"derive"}  # a choice of `DataSource`
+    options |= {"derive", *DERIVE_FIELDS}  # choices of `DataSource`
     assert sorted(names) == sorted(set(TrainConfig.model_fields) - shell - options)
 
 

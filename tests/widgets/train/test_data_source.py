@@ -48,6 +48,7 @@ def test_ticked_pairs_of_files_are_held_out(data, folders):
     assert [pair.name for pair in sets.held_out] == ["s_1.tif"]
     assert chosen.files.held_out == ("s_1.tif",)
     assert chosen.name == "source → target"
+    assert sets.names == ("source/s_0.tif", "target/t_0.tif")
     for row in (0, 2):
         tick(data, row)
     with pytest.raises(InputError, match="All pairs are held out"):
@@ -86,6 +87,7 @@ def test_a_folder_of_halves_and_a_missing_one(data, tmp_path):
     data.set_files(FileChoice(origin="aligned", path=tmp_path, direction="BtoA"))
     (pair,) = data.open(copy=False).open().train
     assert pair.source.width == pair.target.width == 32
+    assert data.files.listed.names[0].startswith("right half of ")
     with pytest.raises(FileError, match="There is no file or folder"):
         data.set_files(FileChoice(origin="aligned", path=tmp_path / "none"))
 
@@ -125,6 +127,23 @@ def test_sources_are_left_out_or_derived(data, viewer, folders):
         data.set_source("contours")
 
 
+def test_options_of_a_derived_source_are_those_of_its_kind(data):
+    assert data.derive.isHidden()
+    data.set_source("blur")
+    assert not data.derive.isHidden()
+    data.set_values({"derive_sigma": 3.0})
+    assert data.values() == {"derive": "blur", "derive_sigma": 3.0}
+    data.set_source("holes")  # what the blur has is kept, and does not count
+    assert data.values() == {"derive": "holes"}
+    data.set_source("noise")
+    data.derive.editor("derive_model").value = "poisson"
+    data.derive.editor("derive_photons").value = 8
+    assert data.values() == {"derive": "noise", "derive_model": "poisson", "derive_photons": 8.0}
+    assert data.derive.editor("derive_strength").native.isHidden()
+    data.set_source("gray")
+    assert data.derive.isHidden()
+
+
 def test_a_layer_pair_that_is_held_out_comes_last(data, viewer):
     layers = [viewer.add_image(gray_noise(48, 40, seed=n), name=f"l{n}") for n in range(4)]
     data.pairs.reset_choices()
@@ -147,6 +166,9 @@ def test_the_dock_trains_on_folders(make_napari_viewer_proxy, qtbot, folders, ki
     dock.set_folders(None if kind else folders[0], folders[1])
     if not kind:
         tick(dock.view.form.data, 2)
+    assert dock.view.welcome.isHidden()
+    qtbot.waitUntil(lambda: bool(dock.view.form.summary.text()))
+    assert "target/t_0.tif, one channel" in dock.view.form.summary.text()
     dock.train()
     qtbot.waitUntil(lambda: dock.state in ("done", "failed"), timeout=30_000)
     assert dock.state == "done", dock.view.status.error.text()
@@ -180,3 +202,11 @@ def test_an_interrupted_run_on_files_goes_on(make_napari_viewer_proxy, qtbot, fo
     assert second.state == "training", second.view.status.error.text()
     assert second.view.form.data.files.list.held_out == [False, True, False]
     second.close_work()
+
+
+def test_paths_have_the_font_of_their_labels(data, qtbot):
+    data.set_source("")
+    data.origin.setCurrentIndex(data.origin.findData("folders"))
+    data.show()
+    data.setStyleSheet("QLabel { font-size: 17pt }")
+    qtbot.waitUntil(lambda: data.files.source.line.font().pointSize() == 17)

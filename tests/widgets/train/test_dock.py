@@ -17,7 +17,7 @@ import napari_pix2pix._train
 from napari_pix2pix._load import load
 from napari_pix2pix.errors import ConfigError, FileError, InputError
 from napari_pix2pix.training import dataset
-from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.training.config import DERIVE_FIELDS, TrainConfig
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.translator import Translator
 from napari_pix2pix.widgets.commands import open_dock
@@ -694,7 +694,7 @@ def test_fields_that_the_form_can_not_hold_are_refused(make_dock, fields, words)
 def test_form_covers_every_field(make_dock):
     _, dock = make_dock()
     shown = {*FIELDS, *dock.view.form.groups.names}
-    shown |= {"derive"}  # a choice of `DataSource`
+    shown |= {"derive", *DERIVE_FIELDS}  # choices of `DataSource`
     # Several processes begin in a shell.
     assert shown == set(TrainConfig.model_fields) - {"devices", "num_nodes", "strategy"}
 
@@ -730,6 +730,28 @@ def test_weights_are_chosen_before_the_model_is_saved(make_dock, qtbot, tmp_path
     assert models().last().name == "run"
     dock.save(tmp_path / "m.safetensors")
     assert load(tmp_path / "m.safetensors").info.applied == "best"
+
+
+def test_the_frame_that_is_shown_is_held_out_by_a_button(
+    make_napari_viewer_proxy, make_dock, qtbot
+):
+    viewer = make_napari_viewer_proxy()
+    stack = np.random.default_rng(0).random((6, 64, 64)).astype(np.float32)
+    viewer.add_image(stack, name="phase")
+    viewer.add_image(1 - stack, name="dapi")
+    _, dock = make_dock(viewer)
+    form = dock.view.form
+    (row,) = form.pairs._rows
+    row.expand.setChecked(True)
+    for frame in (2, 4):
+        viewer.dims.set_current_step(0, frame)
+        row.hold_out_frame.click()
+    assert dock.config.hold_out == "2, 4"
+    wait_until_ready(qtbot, dock)
+    assert "Held out, as asked: frames 2 and 4 (2 of 6)." in form.summary.text()
+    dock.set_fields(hold_out="9")
+    qtbot.waitUntil(lambda: bool(form.groups.error("hold_out")))
+    assert "has 6 frames, numbered from 0 to 5" in form.groups.error("hold_out")
 
 
 def test_half_a_pair_is_refused_in_words(make_dock):
