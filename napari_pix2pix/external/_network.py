@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import FileError, is_out_of_memory
 from napari_pix2pix.external._steps import Step, fit_steps, measure_steps, run_steps
-from napari_pix2pix.inference.devices import is_out_of_memory
 from napari_pix2pix.inference.networks import ExternalNetwork, FloatPlanes
 from napari_pix2pix.io.onnx_file import open_session
 

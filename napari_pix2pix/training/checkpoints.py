@@ -19,7 +19,7 @@ from napari_pix2pix.io.header_values import checked_values
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.io.model_header import CHECKPOINT_ENDINGS
 from napari_pix2pix.io.outputs import check_replaceable_model
-from napari_pix2pix.io.paths import check_ending
+from napari_pix2pix.io.paths import as_path, check_ending
 from napari_pix2pix.training._unlike_shares import UnlikeShares
 from napari_pix2pix.training.config import CARD_FIELDS, RUN_FIELDS, TrainConfig
 from napari_pix2pix.training.dataset import TrainingData
@@ -40,8 +40,8 @@ def checkpoint_paths(
     checkpoint: str | Path | None, resume: bool | str | Path | None
 ) -> tuple[Path | None, Path | None]:
     """Return the file to write checkpoints to, and the file to resume from."""
-    old = Path(resume) if isinstance(resume, str | Path) else None
-    path = old if checkpoint is None else Path(checkpoint)
+    old = as_path(resume) if isinstance(resume, str | Path) else None
+    path = old if checkpoint is None else as_path(checkpoint)
     if path is None:
         if resume:
             raise InputError("resume=True needs checkpoint: say which file to resume from.")
