@@ -21,6 +21,7 @@ from napari_pix2pix.cli._options import (
     pairs_options,
     read_info,
     read_pair_sets,
+    say_changes,
 )
 from napari_pix2pix.cli._output import check_output, print_result, score_table
 from napari_pix2pix.errors import FileError
@@ -139,7 +140,7 @@ def train(
     with locked(out if is_main else None):
         translator = show_progress(train_and_save, quiet=as_json or not is_main, control=control)
     if is_main:
-        _print_model(translator, out, sets.notes, as_json=as_json)
+        _print_model(translator, out, [*sets.notes, *say_changes(sets)], as_json=as_json)
     if control.signal is not None:
         raise Ended(control.signal)
 

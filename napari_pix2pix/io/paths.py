@@ -16,6 +16,7 @@ from typing import Any
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io._file_kinds import SUFFIXES, is_image
 from napari_pix2pix.io._leftovers import hidden_prefix, remove_leftovers
+from napari_pix2pix.io._regular_files import check_inside, check_readable
 from napari_pix2pix.io._syncing import sync_all, sync_file, sync_folder
 from napari_pix2pix.io.header_values import plain_text
 from napari_pix2pix.io.outputs import check_replaceable, real_path
@@ -140,12 +141,15 @@ def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
     A folder gives the images directly inside it, a plate its fields; an image in several OME-TIFF
     files is named once. Numbers are sorted by value: a2 before a10.
     """
-    path = as_stored(Path(path))
+    path = as_stored(as_path(path))
     if path.is_dir() and not is_zarr(path):
         images = [entry for entry in path.iterdir() if is_image(entry)]
         if not images:
             raise FileError(f"The folder {path} holds no images: name one that does.")
-    elif path.exists():
+        for image in images:
+            check_inside(image, path)
+    elif os.path.lexists(path):
+        check_readable(path)
         images = [path]
     elif glob.has_magic(str(path)):
         matches = (Path(match) for match in glob.glob(str(path), recursive=True))

@@ -24,6 +24,7 @@ class TrainingSets:
     train: Sequence[Pair]
     held_out: Sequence[Pair] = ()
     of_layers: bool = True  # which may change while the training reads them
+    changes: Callable[[], list[str]] = list  # says which files have changed since they were opened
 
     def copied(self) -> TrainingSets:
         """Return the same pairs with data that no one else can change; in any thread."""
@@ -79,7 +80,9 @@ class ListedFiles:
     def _sets(self) -> TrainingSets:
         parts = (self.part(held_out=False), self.part(held_out=True))
         opened = FileSets(*parts, []).open()
-        return TrainingSets(opened.train, opened.validation, of_layers=False)
+        return TrainingSets(
+            opened.train, opened.validation, of_layers=False, changes=opened.changes
+        )
 
     def open(self, *, has_source: bool = True) -> TrainingSets:
         """Read the files, once; in a thread."""
@@ -89,4 +92,4 @@ class ListedFiles:
         train, held_out = (
             [replace(pair, source=None) for pair in part] for part in (sets.train, sets.held_out)
         )
-        return TrainingSets(train, held_out, of_layers=False)
+        return replace(sets, train=train, held_out=held_out)
