@@ -23,7 +23,7 @@ from integration.campaign import mutations, processes
 
 from napari_pix2pix import load, train
 from napari_pix2pix.cli import main
-from napari_pix2pix.errors import Pix2PixError
+from napari_pix2pix.errors import Pix2PixError, UnexpectedError
 from napari_pix2pix.io.model_file import read_container, write_container
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
@@ -47,6 +47,9 @@ class Outcome:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 work()
+        except UnexpectedError as error:  # the boundary of Python met what nobody foresaw
+            self.faults.append(f"{what}: {error}"[:150])
+            refused = True
         except Pix2PixError:
             refused = True
         except Exception as error:  # what this campaign is looking for

@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from integration.campaign.hostile_images import images_that_lie
 from integration.campaign.kinds import KINDS, Outcome
 
 from napari_pix2pix import __version__
@@ -31,7 +32,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("docs/campaign.md"))
     options = parser.parse_args()
     outcomes: dict[str, Outcome] = {}
-    for name, kind in KINDS.items():
+    for name, kind in (KINDS | {"images that lie": images_that_lie}).items():
         with tempfile.TemporaryDirectory() as folder:
             rng = random.Random(f"{options.seed} {name}")
             outcomes[name] = kind(Path(folder), rng, options.seconds)
