@@ -25,7 +25,18 @@ if TYPE_CHECKING:
     from napari_pix2pix.training.model_info import ModelInfo
     from napari_pix2pix.translator import Translator
 
-PATH = click.Path(path_type=Path)
+
+class _PathName(click.Path):
+    """A path, refused if no file can be called so."""
+
+    def convert(self, value: Any, *context: Any) -> Any:
+        from napari_pix2pix.io.paths import as_path
+
+        as_path(value)  # as it was given: an empty name would become this folder
+        return super().convert(value, *context)
+
+
+PATH = _PathName(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")

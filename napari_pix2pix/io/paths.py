@@ -33,6 +33,7 @@ _OTHER_ENDINGS = {
 }
 
 _LONGEST = 255  # bytes of a name that file systems take
+_LONGEST_PATH = 4000  # of a name with its folders; systems take a little more
 _SHOWN = 60  # characters of a name in a message
 
 
@@ -42,7 +43,10 @@ def as_path(path: Any) -> Path:
         named = Path(path)
     except TypeError:
         raise InputError(f"path must be the name of a file, got {path!r}.") from None
-    if path in ("", b"") or "\0" in str(named) or len(os.fsencode(named.name)) > _LONGEST:
+    too_long = len(os.fsencode(named)) > _LONGEST_PATH or any(
+        len(os.fsencode(part)) > _LONGEST for part in named.parts
+    )
+    if path in ("", b"") or "\0" in str(named) or too_long:
         shown = plain_text(str(path)[:_SHOWN])
         raise InputError(f"path must be the name of a file, got {shown!r}.")
     return named

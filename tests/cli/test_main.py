@@ -6,9 +6,11 @@ import PIL.Image
 import pytest
 import tifffile
 import torch
+from click.testing import CliRunner
 from helpers import strict_json, with_other_best
 
 from napari_pix2pix import load
+from napari_pix2pix.cli import main
 from napari_pix2pix.io.model_file import read_container
 
 TRAINED_ON = (
@@ -123,6 +125,13 @@ def test_examples_are_not_wrapped(invoke):
     lines = [line.strip() for line in invoke("train", "--help").stdout.splitlines()]
     assert "napari-pix2pix train phase.tif dapi.tif -o dapi.safetensors --max-seconds 300" in lines
     assert "napari-pix2pix demo" in [line.strip() for line in invoke("--help").stdout.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 300 + ".tif", "x/" * 3000 + "a.tif", "a\0b.tif"])
+def test_name_that_no_file_can_have_is_refused(gray, files, tmp_path, sentence, invoke, name):
+    for words in (["info", name], ["apply", str(gray), name], ["train", str(files[0]), name]):
+        result = CliRunner().invoke(main, [*words, *(["-o", "a.tif"] if len(words) > 2 else [])])
+        assert "path must be the name of a file" in sentence(result)
 
 
 def test_error_that_nobody_foresaw_is_a_sentence(gray, tmp_path, invoke, monkeypatch):
