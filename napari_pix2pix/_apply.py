@@ -15,7 +15,7 @@ from napari_pix2pix.data.channel_look import Looks
 from napari_pix2pix.data.codecs import Codec, Output
 from napari_pix2pix.data.inputs import check_finite, open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, own_errors
 from napari_pix2pix.inference.checks import (
     check_options,
     warn_of_intensities,
@@ -352,8 +352,9 @@ class ImagePredictor(Predictor):
 
     def _open(self, image: Any) -> tuple[LazyImage, list[Snapshot]]:
         """Open an image like those of the training, and return the layers that it is made of."""
-        given, layers = image_of(image, self.source_codec.layout)
-        opened = open_for_codec(given, self.source_codec, self.z_context, self.ndim)
+        with own_errors():
+            given, layers = image_of(image, self.source_codec.layout)
+            opened = open_for_codec(given, self.source_codec, self.z_context, self.ndim)
         if layers:  # of files, channels are chosen by their names
             warn_of_names(opened, self.info.source_channels, stacklevel=4)
         return opened, layers
@@ -364,7 +365,8 @@ class ImagePredictor(Predictor):
         warn_of_type(opened, self.source_codec, stacklevel=4)
         warn_of_pixel_size(opened, options, self, stacklevel=4)
         codecs = self.source_codec, self.target_codec
-        warn_of_intensities(opened, *codecs, self.info.intensities, stacklevel=4)
+        with own_errors():
+            warn_of_intensities(opened, *codecs, self.info.intensities, stacklevel=4)
 
 
 def draw_images(

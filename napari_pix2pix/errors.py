@@ -4,7 +4,19 @@ None of them is a ``RuntimeError``: napari's generator workers swallow those, an
 wait forever for a run that had died.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
+
+# What PyTorch's allocators, cuDNN, cuBLAS, oneDNN and Python's threads say; only CUDA's has an
+# exception class of its own, which is told by its name: nothing here waits for torch.
+_TORCH_OUT_OF_MEMORY = "OutOfMemoryError"
+_OUT_OF_MEMORY = (
+    *("out of memory", "not enough memory", "can't allocate memory", "alloc_failed"),
+    *("could not create a primitive", "can't start new thread", "std::bad_alloc"),
+)
+_OF_CALLER = "_napari_pix2pix_of_caller"  # marks what a function of the caller raised
+_SHOWN = 300  # characters of a foreign message
 
 
 class Remedy(Enum):
@@ -21,6 +33,7 @@ class Remedy(Enum):
     DROPOUT = auto()
     TABLE = auto()
     WRITE_TABLE = auto()
+    READ_LIMIT = auto()
 
 
 class Pix2PixError(Exception):
@@ -39,6 +52,10 @@ class Pix2PixError(Exception):
 
 class InputError(Pix2PixError, ValueError):
     """Images, labels, masks or conditions that can't be used as they are."""
+
+
+class UnreadableError(InputError):
+    """A part of an image that can't be read; what its reader raised is the cause."""
 
 
 class ConfigError(Pix2PixError, ValueError):
@@ -63,6 +80,67 @@ class StoppedError(Pix2PixError):
         remedies: tuple[Remedy, ...] = (),
     ) -> None:
         super().__init__(message, remedies=remedies)
+
+
+class UnexpectedError(Pix2PixError):
+    """What another library raised, and nobody foresaw; that error is its cause."""
+
+
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """Raise what other libraries raise as errors of ours; each interface does this once.
+
+    What a function of the caller raises stays, and so do warnings that the caller made errors.
+
+    Examples
+    --------
+    >>> with own_errors():
+    ...     {}["a"]
+    Traceback (most recent call last):
+    ...
+    napari_pix2pix.errors.UnexpectedError: Something unexpected went wrong (KeyError: 'a')...
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (Pix2PixError, Warning)) or hasattr(error, _OF_CALLER):
+            raise
+        raise as_own_error(error) from error
+
+
+@contextmanager
+def errors_of_caller() -> Iterator[None]:
+    """Let what a function of the caller raises pass `own_errors`."""
+    try:
+        yield
+    except Exception as error:
+        setattr(error, _OF_CALLER, True)
+        raise
+
+
+def as_own_error(error: BaseException) -> Pix2PixError:
+    """Return an error of ours for one of another library; ours are returned as they are."""
+    if isinstance(error, Pix2PixError):
+        return error
+    message = " ".join(str(error).split())[:_SHOWN]
+    reason = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if is_out_of_memory(error):
+        return DeviceError(
+            f"Memory ran out ({message or reason}): use smaller tiles or a smaller batch, take a "
+            "part of the image, or close other programs.",
+            remedies=(Remedy.SMALLER_TILE,),
+        )
+    return UnexpectedError(
+        f"Something unexpected went wrong ({reason}); please report it with what you did."
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that there was not enough memory, on any device."""
+    if isinstance(error, MemoryError) or type(error).__name__ == _TORCH_OUT_OF_MEMORY:
+        return True
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in message for words in _OUT_OF_MEMORY)
 
 
 def rounded(value: float, digits: int = 2) -> str:

@@ -23,6 +23,7 @@ from napari_pix2pix.cli._options import (
     overwrite_option,
     predict_options,
     predict_options_of,
+    read_limit_option,
     weights_option,
 )
 from napari_pix2pix.cli._output import check_output, print_result, shell_message
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @click.argument("input", type=PATH)
 @click.option("--out", "-o", required=True, type=PATH, help="File, or folder for several inputs.")
 @axes_option
+@read_limit_option
 @channels_option
 @weights_option
 @halo_option

@@ -19,6 +19,7 @@ from napari_pix2pix.cli._options import (
     overwrite_option,
     pairs_options,
     read_pair_sets,
+    say_changes,
 )
 from napari_pix2pix.cli._output import check_output, print_result
 from napari_pix2pix.errors import InputError, rounded
@@ -110,6 +111,7 @@ def compare(
     control = Control()
     with locked(*outputs):
         found = show_progress(events, quiet=as_json, control=control)
+        say_changes(sets)
         found.to_csv(table)
         found.report(report)
         written = [report, table, *found.save(out)]

@@ -21,7 +21,9 @@ from napari_pix2pix.cli._options import (
     overwrite_option,
     pairs_options,
     parse_condition,
+    read_limit_option,
     read_pair_sets,
+    say_changes,
     weights_option,
 )
 from napari_pix2pix.cli._output import check_output, print_result, score_table
@@ -124,6 +126,7 @@ def evaluate(
         measures=Measures(None if segmenter is None else _load_segmenter(segmenter)),
         name=model.name,
     )
+    say_changes(sets)
     written = []
     if csv is not None:
         scores.to_csv(csv)
@@ -180,6 +183,7 @@ def _read_labels(pairs: Sequence[Pair], named: PairArguments, labels: Path) -> l
 @click.option("--source", type=PATH, help="Source of the prediction; none without a source.")
 @click.option("--out", "-o", required=True, type=PATH, help="The file to write.")
 @axes_option
+@read_limit_option
 @condition_option
 @click.option("--tile", type=int, help="Side of the tiles in pixels; 0: whole.  [by memory]")
 @device_option

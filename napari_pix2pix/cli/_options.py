@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 
@@ -26,18 +26,17 @@ if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
 
 
-class _Path(click.Path):
-    """A path; names that no system takes are refused before they are looked for."""
+class _PathName(click.Path):
+    """A path, refused if no file can be called so."""
 
-    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, *context: Any) -> Any:
         from napari_pix2pix.io.paths import as_path
 
-        if value:
-            as_path(value)
-        return super().convert(value, param, ctx)
+        as_path(value)  # as it was given: an empty name would become this folder
+        return super().convert(value, *context)
 
 
-PATH = _Path(path_type=Path)
+PATH = _PathName(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
@@ -50,6 +49,24 @@ channels_option = click.option(
     "--source-channels",
     help="Channels to take of the source: numbers from 0, or names as in the file: 0,2 or "
     "Phase,DAPI.  [default: those of the model by their names, else all]",
+)
+
+
+def _set_read_limit(context: click.Context, _: click.Parameter, value: float | None) -> None:
+    """Set the limit for as long as the command runs."""
+    if value is not None:
+        from napari_pix2pix.io.read_limits import set_read_limit
+
+        context.call_on_close(partial(set_read_limit, set_read_limit(value)))
+
+
+read_limit_option = click.option(
+    "--read-limit",
+    type=float,
+    expose_value=False,
+    callback=_set_read_limit,
+    help="MB of memory that an image may ask for at once, where it asks for far more than its file "
+    "holds: for pictures of many pixels, and for large strips, tiles and chunks.  [default: 268]",
 )
 device_option = click.option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
 weights_option = click.option(
@@ -120,6 +137,7 @@ _PAIRS_OPTIONS = (
         "--target-channels",
         help="Channels of TARGET, like --source-channels. Both may be in the same files.",
     ),
+    read_limit_option,
 )
 
 
@@ -317,6 +335,14 @@ def read_pair_sets(
     for note in sets.notes:
         say(note, err=True)
     return sets
+
+
+def say_changes(sets: PairSets) -> list[str]:
+    """Say which files changed while they were read; return the sentences."""
+    sentences = sets.changes()
+    for sentence in sentences:
+        say(sentence, err=True)
+    return sentences
 
 
 def _find_files(

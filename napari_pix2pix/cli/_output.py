@@ -27,6 +27,7 @@ _OPTION_OF = {
     Remedy.DROPOUT: "--dropout",
     Remedy.TABLE: "--pairs",
     Remedy.WRITE_TABLE: "--write-pairs",
+    Remedy.READ_LIMIT: "--read-limit",
 }
 
 

@@ -22,6 +22,7 @@ from napari_pix2pix.cli._options import (
     pairs_options,
     read_info,
     read_pair_sets,
+    say_changes,
 )
 from napari_pix2pix.cli._output import check_output, print_result, score_table
 from napari_pix2pix.errors import FileError
@@ -146,7 +147,7 @@ def train(
             say(f"{checkpoint} keeps the last checkpoint: --resume goes on from it.", err=True)
         raise
     if is_main:
-        _print_model(translator, out, sets.notes, as_json=as_json)
+        _print_model(translator, out, [*sets.notes, *say_changes(sets)], as_json=as_json)
     if control.signal is not None:
         name = signal.Signals(control.signal).name
         raise Ended(control.signal, f"Stopped by {name}. --resume goes on from {checkpoint}.")

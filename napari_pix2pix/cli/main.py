@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import warnings
 from pathlib import Path
@@ -19,7 +20,7 @@ from napari_pix2pix.cli._options import PATH, json_option, overwrite_option, rea
 from napari_pix2pix.cli._output import check_output, print_result, score_table, shell_message
 from napari_pix2pix.cli._sample import sample
 from napari_pix2pix.cli._train import train
-from napari_pix2pix.errors import Pix2PixError
+from napari_pix2pix.errors import Pix2PixError, as_own_error, is_out_of_memory
 
 if TYPE_CHECKING:
     from napari_pix2pix.training.config import AppliedWeights
@@ -32,6 +33,9 @@ _ENDINGS = {
     "onnx": (".onnx",),
     "bioimageio": (".zip",),
 }
+
+_UNEXPECTED = 1  # the exit code where something unexpected went wrong
+_TRACEBACK = "NAPARI_PIX2PIX_TRACEBACK"  # an environment variable
 
 # A command imports other modules when it runs, so that --help does not wait for torch.
 
@@ -58,15 +62,18 @@ class _Group(click.Group):
             ctx.exit(128 + getattr(error, "number", signal.SIGINT))
         except Pix2PixError as error:
             sentence = shell_message(error)
-        except MemoryError as error:
-            reason = str(error).strip() or type(error).__name__
-            sentence = (
-                f"Memory ran out ({reason.splitlines()[0]}): translate a part (--region), use "
-                "smaller tiles (--tile), or close other programs."
-            )
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else ctx.command_path
             sentence = f"{error.format_message().rstrip('.')}; see {command} --help."
+        except (click.exceptions.Exit, click.Abort, click.ClickException):
+            raise
+        except Exception as error:
+            if os.environ.get(_TRACEBACK):
+                raise
+            sentence = shell_message(as_own_error(error))
+            if not is_out_of_memory(error):
+                say(f"Error: {sentence} With {_TRACEBACK}=1, it shows where.", err=True)
+                ctx.exit(_UNEXPECTED)
         say(f"Error: {sentence}", err=True)
         ctx.exit(2)
 

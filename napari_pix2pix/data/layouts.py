@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from copy import copy
@@ -11,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, Pix2PixError, UnreadableError, is_out_of_memory
 
 # Nobody trains on stripes this wide: behind axes that are much longer, such a last axis holds
 # channels.
 _MOST_TRAILING, _TIMES_LONGER = 16, 4
 # Boolean, signed, unsigned, float: what has an order and a range.
 _NUMBERS = "biuf"
+_MOST_VALUES = 2**62  # of which numpy can still count the bytes of a part
+_REASON = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class ChannelArray:
 
     def __init__(self, array: Any, channel_axis: int | None, rgb: bool | None, what: str) -> None:
         _check_array(array, what)
-        self.array = array
+        self.array, self._what = array, what
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
         self.shape = shape = tuple(int(n) for n in array.shape)
         self.layout = find_layout(shape, self.dtype, channel_axis, rgb, what)
@@ -103,7 +106,7 @@ class ChannelArray:
         self.channels = 3 if self.layout.rgb else stored
         has_alpha = stored > self.channels
         if has_alpha and rgb is None:
-            _check_alpha(array, what)
+            self._check_alpha()
         self.note = f"The alpha channel of the {what} is left out." if has_alpha else ""
 
     def on(self, array: Any) -> ChannelArray:
@@ -146,12 +149,54 @@ class ChannelArray:
         """Read a window, where other axes than Y and X are as in the index; channels first."""
         index[self._plane_axes[0]] = slice(*rows.indices(self.height))
         index[self._plane_axes[1]] = slice(*columns.indices(self.width))
-        window = np.asarray(self.array[tuple(index)]).astype(self.dtype, copy=False)
+        window = self.read_window(tuple(index))
         if self._channel_axis is None:
             return window[np.newaxis]
         # Axes that are not read whole are gone.
         before = sum(isinstance(part, slice) for part in index[: self._channel_axis])
         return np.moveaxis(window, before, 0)
+
+    def _check_alpha(self) -> None:
+        """Refuse what only looks like RGB with alpha: more than 8 bits that vary, as data do."""
+        *frames, height, _, _ = self.shape
+        # Of an array that is read lazily, one row is looked at.
+        rows: tuple[Any, ...] = (*(0 for _ in frames), height // 2)
+        if isinstance(self.array, np.ndarray):
+            rows = (slice(None),) * len(rows)
+        fourth = self.read_window((*rows, slice(None), 3))
+        if self.dtype != np.uint8 and (fourth != fourth.flat[0]).any():
+            raise InputError(
+                f"The {self._what}, {self.shape} of {self.dtype}, is taken for RGB with alpha, but "
+                "its fourth channel varies and may be data: say which axis holds the channels to "
+                "keep all four, or give the first three alone."
+            )
+
+    def read_window(self, index: tuple[Any, ...]) -> NDArray[Any]:
+        """Read a part, given by an index for each axis; refuse one that is not as was stated."""
+        try:
+            window = np.asarray(self.array[index])
+        except (Pix2PixError, Warning):
+            raise
+        except Exception as error:  # which errors these are is up to whoever made the array
+            if is_out_of_memory(error):
+                raise
+            reason = " ".join(str(error).split())[:_REASON] or "without a reason"
+            raise UnreadableError(
+                f"A part of the {self._what} can't be read ({type(error).__name__}: {reason}): "
+                "repair what it is read or computed from."
+            ) from error
+        wanted = tuple(
+            len(range(*part.indices(length)))
+            for part, length in zip(index, self.shape, strict=True)
+            if isinstance(part, slice)
+        )
+        if window.shape != wanted or window.dtype.kind not in _NUMBERS:
+            raise UnreadableError(
+                f"A part of the {self._what} came as {window.dtype} of shape {window.shape}, where "
+                f"{self.dtype} of shape {wanted} was stated: it changed meanwhile, or states a "
+                "wrong shape."
+            )
+        return window.astype(self.dtype, copy=False)
 
     @property
     def field(self) -> tuple[int, ...]:
@@ -193,38 +238,33 @@ def _looks_rgb(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     )
 
 
-def _check_alpha(array: Any, what: str) -> None:
-    """Refuse what only looks like RGB with alpha: more than 8 bits that vary, as data do."""
-    shape = tuple(array.shape)
-    # Of an array that is read lazily, one row is looked at.
-    row = () if isinstance(array, np.ndarray) else (*(0 for _ in shape[:-3]), shape[-3] // 2)
-    fourth = np.asarray(array[(*row, ..., 3)])
-    if array.dtype != np.uint8 and (fourth != fourth.flat[0]).any():
-        raise InputError(
-            f"The {what}, {shape} of {array.dtype}, is taken for RGB with alpha, but its fourth "
-            "channel varies and may be data: say which axis holds the channels to keep all four, "
-            "or give the first three alone."
-        )
-
-
 def _check_array(array: Any, what: str) -> None:
     if isinstance(array, np.ma.MaskedArray):
         raise InputError(
             f"The {what} is a masked array; give its data, and the valid pixels as the pair's mask."
         )
-    if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
+    try:
+        states_all = all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__"))
+        shape, dtype = (array.shape, np.dtype(array.dtype)) if states_all else ((), None)
+        shape = tuple(operator.index(length) for length in shape)
+    except Exception as error:  # which errors these are is up to whoever made the array
+        raise InputError(
+            f"The {what} of type {type(array).__name__} does not state its shape and dtype "
+            f"({type(error).__name__}: {error}); of a dask array, compute the chunk sizes first."
+        ) from error
+    if dtype is None:
         raise InputError(
             f"The {what} is of type {type(array).__name__}; give a numpy, dask or zarr array, "
             "or a tuple of arrays that are channels of one image."
         )
-    if getattr(array.dtype, "kind", "O") not in _NUMBERS:
+    if dtype.kind not in _NUMBERS:
         raise InputError(f"The {what} has dtype {array.dtype}; give booleans, integers or floats.")
-    if len(array.shape) < 2:
+    if len(shape) < 2:
+        raise InputError(f"The {what} has shape {shape}; an image has at least the axes Y and X.")
+    if min(shape) < 1:
         raise InputError(
-            f"The {what} has shape {tuple(array.shape)}; an image has at least the axes Y and X."
-        )
-    if 0 in array.shape:
-        raise InputError(
-            f"The {what} has shape {tuple(array.shape)}, which holds no pixel; "
+            f"The {what} has shape {shape}, which holds no pixel; "
             "give an image of at least 1 x 1 pixels."
         )
+    if math.prod(shape) > _MOST_VALUES:
+        raise InputError(f"The {what} has shape {shape}, which is more than any image has.")

@@ -94,6 +94,8 @@ class LazyImage:
 
     def named(self, names: Sequence[str]) -> LazyImage:
         """Return the same image with names of its channels."""
+        if not np.iterable(names):
+            raise InputError(f"channel_names must be names, one a channel, got {names!r}.")
         if names and len(names) != self.channels:
             raise InputError(
                 f"There are {plural(len(names), 'channel name')} for the "

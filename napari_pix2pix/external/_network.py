@@ -13,10 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_pix2pix.errors import DeviceError, FileError
+from napari_pix2pix.errors import DeviceError, FileError, is_out_of_memory
 from napari_pix2pix.external._engines import Engine
 from napari_pix2pix.external._steps import Step, fit_steps, measure_steps, run_steps
-from napari_pix2pix.inference.devices import is_out_of_memory
 from napari_pix2pix.inference.networks import ExternalNetwork, FloatPlanes
 from napari_pix2pix.io.onnx_devices import CPU
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from napari_pix2pix.core.layers import channels_last
 from napari_pix2pix.data.box import Box
-from napari_pix2pix.errors import ConfigError, DeviceError
-from napari_pix2pix.inference.devices import is_out_of_memory
+from napari_pix2pix.errors import ConfigError, DeviceError, is_out_of_memory
 from napari_pix2pix.inference.tiling import Tile, TileGrid, reflected
 
 FloatPlanes = NDArray[np.float32]

@@ -218,7 +218,7 @@ def read_part(planes: LazyImage, frame: int, box: Box) -> LazyImage:
     frames = planes.frames_seen(frame)
     spans = [member.extent(frames, box.rows, box.columns) for member in planes.members]
     read = (
-        Cutout(member.shape, extent, np.asarray(member.array[extent]))
+        Cutout(member.shape, extent, member.read_window(extent))
         for member, extent in zip(planes.members, spans, strict=True)
     )
     return planes.on(read)

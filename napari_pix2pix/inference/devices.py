@@ -15,7 +15,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from napari_pix2pix.errors import DeviceError, plural
+from napari_pix2pix.errors import DeviceError, is_out_of_memory, plural
 from napari_pix2pix.inference._forks import check_usable_here
 from napari_pix2pix.inference.memory_limits import available_memory
 from napari_pix2pix.inference.networks import ExternalNetwork
@@ -30,20 +30,6 @@ _AT_ONCE = 1 << 20  # bytes of a buffer that goes back to the system as soon as 
 _USUAL = 32 << 20  # the most that glibc's own rule comes to
 _ALL = 2**31 - 1  # the largest number of bytes that glibc takes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # their numbers in malloc.h
-# What PyTorch's allocators, cuDNN, cuBLAS, oneDNN and Python's threads say; only CUDA's has an
-# exception class of its own.
-_OUT_OF_MEMORY = (
-    *("out of memory", "not enough memory", "can't allocate memory", "alloc_failed"),
-    *("could not create a primitive", "can't start new thread", "std::bad_alloc"),
-)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error means that there was not enough memory, on any device."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    message = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in message for words in _OUT_OF_MEMORY)
 
 
 def free_memory(device: torch.device | str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.lazy_array import LazyArray
+from napari_pix2pix.errors import FileError
 from napari_pix2pix.io.image_file import ImageFile
 
 # Smaller images are read at once, which is faster; larger ones window by window.
@@ -36,8 +38,28 @@ class ContiguousArray(LazyArray):
 
 def read_npy(path: Path) -> ImageFile:
     """Read an array that was saved by numpy; it has no axes."""
+    _check_size(path)
     small = path.stat().st_size <= EAGER_BYTES
     data: Any = np.load(path, mmap_mode=None if small else "r")
     if not small and data.flags.c_contiguous:
         data = ContiguousArray(path, data.offset, data.shape, data.dtype)
     return ImageFile(data=data, axes="")
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a file that is shorter than the array that it claims to hold."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(file)
+        # In Python's integers, which are not cut off at 2^63.
+        missing = math.prod(shape) * dtype.itemsize - (path.stat().st_size - file.tell())
+    if missing > 0 and not dtype.hasobject:
+        raise FileError(
+            f"{path} claims to be an array of {' x '.join(map(str, shape))} values, for which "
+            f"{missing:,} bytes are missing: it was cut short or is damaged; copy it again."
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from napari_pix2pix.io._regular_files import is_regular
 from napari_pix2pix.io.zarr_file import is_zarr
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF, in both byte orders
@@ -53,5 +54,7 @@ def is_image(path: Path) -> bool:
 
 
 def _first_bytes(path: Path, count: int = 4) -> bytes:
+    if not is_regular(path):  # to open a pipe would wait for ever
+        return b""
     with path.open("rb") as file:
         return file.read(count)

@@ -11,6 +11,9 @@ import tifffile
 
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.io._file_kinds import is_tiff
+from napari_pix2pix.io._regular_files import check_inside
+from napari_pix2pix.io._tiff_claims import check_ome_claims, check_page_chain
+from napari_pix2pix.io.read_limits import check_metadata
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ def find_ome_files(path: Path) -> OmeFiles | None:
     for element in root:
         if element.tag.endswith("BinaryOnly"):
             described_in = path.parent / element.attrib["MetadataFile"]
+            check_inside(described_in, path.parent)
             if described_in == path or not described_in.is_file():
                 raise FileError(
                     f"{path} holds planes of an image that {described_in.name} describes, which is "
@@ -39,6 +43,7 @@ def find_ome_files(path: Path) -> OmeFiles | None:
                 )
             xml = _ome_xml(described_in)
             root = ElementTree.fromstring(xml)
+    check_ome_claims(root, described_in)
     images = [_file_names(element) for element in root if element.tag.endswith("Image")]
     names = next((names for names in images if path.name in names), images[0] if images else {})
     others = [
@@ -46,6 +51,8 @@ def find_ome_files(path: Path) -> OmeFiles | None:
         for name, uuid in names.items()
         if name != described_in.name and not (uuid and uuid == root.get("UUID"))
     ]
+    for other in others:
+        check_inside(other, described_in.parent)
     return OmeFiles(described_in, xml, tuple(others), frozenset(names))
 
 
@@ -73,6 +80,7 @@ def open_tiff(path: Path) -> tifffile.TiffFile:
 
 
 def _open_one(path: Path) -> tifffile.TiffFile:
+    check_page_chain(path)
     tiff = tifffile.TiffFile(path)
     if len(tiff.pages) or path.suffix.lower() != ".ndpi":
         return tiff
@@ -101,6 +109,7 @@ def files_of_image(path: Path) -> list[Path]:
 def _ome_xml(path: Path) -> str:
     """Return the OME-XML of a TIFF or of a file that is nothing else; '' if there is none."""
     if not is_tiff(path):
+        check_metadata(path)
         return path.read_text(encoding="utf-8")
     with _open_one(path) as tiff:
         return tiff.ome_metadata or ""

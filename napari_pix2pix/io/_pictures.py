@@ -6,8 +6,10 @@ napari's reader makes 8 bits of 16, colours of the indices of a palette, and let
 from __future__ import annotations
 
 import re
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,10 @@ from PIL import Image, ImageSequence
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.io._orientation import as_shown
+from napari_pix2pix.io._picture_sizes import picture_size
+from napari_pix2pix.io._regular_files import is_regular
 from napari_pix2pix.io.image_file import ImageFile
+from napari_pix2pix.io.read_limits import check_picture
 
 Pixels = NDArray[Any]
 
@@ -36,10 +41,14 @@ _DECODERS: tuple[tuple[bytes, Callable[[bytes], Pixels]], ...] = (
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "SGI", "PSD", "ICO", "QOI")
 _ANIMATED = ("GIF", "PNG", "WEBP")  # the images of others differ in size or purpose
 _ORIENTATION = 0x0112  # EXIF's tag
+_START = 4096  # bytes that tell what a picture is, and its size
+_PILLOW = threading.Lock()
 
 
 def is_picture(path: Path) -> bool:
     """Tell by its content whether a file is one of the pictures that are read here."""
+    if not is_regular(path):
+        return False
     return _decoder_of(path) is not None or _pillow_opens(path)
 
 
@@ -49,33 +58,64 @@ def read_picture(path: Path) -> ImageFile:
     if decode is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow, about large images and odd metadata
-            with Image.open(path, formats=_FORMATS) as image:
+            with _opened(path) as image:
+                _check_size(image, path)
                 return _read_with_pillow(image, path)
+    size = picture_size(_start_of(path))
+    if size is not None:
+        check_picture(size[0] * size[1], size[2], path)
     data = decode(path.read_bytes())
     axes = "YXS"[: data.ndim]
     return ImageFile(data=as_shown(data, axes, _orientation(path)), axes=axes)
 
 
 def _decoder_of(path: Path) -> Callable[[bytes], Pixels] | None:
-    with path.open("rb") as file:
-        start = file.read(1024)
+    start = _start_of(path)
     return next((decode for magic, decode in _DECODERS if re.match(magic, start, re.S)), None)
 
 
 def _pillow_opens(path: Path) -> bool:
     try:
-        with Image.open(path, formats=_FORMATS):
-            return True
-    except (OSError, Image.DecompressionBombError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with _opened(path):
+                return True
+    except Exception:  # damaged: Pillow's readers raise errors of many kinds
         return False
+
+
+@contextmanager
+def _opened(path: Path, formats: tuple[str, ...] | None = _FORMATS) -> Iterator[Image.Image]:
+    """Open a picture with Pillow, unread; our limit holds for its size, not Pillow's."""
+    with _PILLOW:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(path, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+    with image:
+        yield image
+
+
+def _check_size(image: Image.Image, path: Path) -> None:
+    """Refuse a picture that would take too much memory, all of its frames together."""
+    frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    deep = 4 if image.mode in ("I", "F") else 2 if image.mode[:2] == "I;" else 1
+    samples = 3 if image.mode == "P" and frames > 1 else len(image.getbands())
+    check_picture(image.width * image.height * frames, samples * deep, path)
+
+
+def _start_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_START)
 
 
 def _orientation(path: Path) -> int:
     """Read EXIF's orientation; 1, upright, if Pillow does not know the format."""
     try:
-        with Image.open(path) as image:
+        with _opened(path, None) as image:
             return int(image.getexif().get(_ORIENTATION, 1))
-    except OSError:
+    except Exception:  # as above
         return 1
 
 
@@ -89,7 +129,7 @@ def _read_with_pillow(image: Image.Image, path: Path) -> ImageFile:
     palette = _palette(image)
     frames = ImageSequence.Iterator(image) if animated else [image]
     if palette is None:
-        data = np.stack([_values(frame) for frame in frames])
+        data = _stacked([_values(frame) for frame in frames])
     elif count == 1:
         data = np.asarray(image)[np.newaxis]
     else:
@@ -133,6 +173,11 @@ def _values(frame: Image.Image) -> Pixels:
     """Return the values (Y, X) or (Y, X, S) of a frame that has no palette."""
     modes = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB"}
     return np.asarray(frame.convert(modes[frame.mode]) if frame.mode in modes else frame)
+
+
+def _stacked(frames: list[Pixels]) -> Pixels:
+    """Stack frames; a single one, which may be large, is not copied."""
+    return frames[0][np.newaxis] if len(frames) == 1 else np.stack(frames)
 
 
 def _indices(colours: Pixels, palette: Pixels) -> Pixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import io
+import math
 import os
 import re
 import shutil
@@ -17,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io._regular_files import is_regular
 from napari_pix2pix.io.image_file import ImageFile, standard_unit
+from napari_pix2pix.io.read_limits import check_at_once
 
 _DICOM = 128, b"DICM"
 _DICOM_FRAMES = re.compile(rb"\x28\0\x08\0(?:IS..|..\0\0)\s*(\d+)", re.DOTALL)
@@ -61,6 +64,7 @@ def read_with_plugins(path: Path) -> ImageFile:
     if isinstance(data, (list, tuple)):  # multiscale: full resolution first
         data = data[0]
     _check_dicom(path, np.ndim(data))
+    _check_chunks(data, path)
     axes = _plugin_axes(data, meta)
     scale, units = _plugin_scale(axes, meta)
     names = meta.get("name")
@@ -75,6 +79,13 @@ def read_with_plugins(path: Path) -> ImageFile:
         labels=kind == "labels",
         notes=notes if len(images) > 1 else (),
     )
+
+
+def _check_chunks(data: Any, path: Path) -> None:
+    """Refuse what is read later, in chunks that are larger than is read at once."""
+    chunks = getattr(data, "chunksize", None) or getattr(data, "chunks", None)
+    if chunks and all(isinstance(length, int) for length in chunks):
+        check_at_once(math.prod(chunks) * np.dtype(data.dtype).itemsize, path)
 
 
 def _check_dicom(path: Path, ndim: int) -> None:
@@ -149,7 +160,9 @@ def _companions(path: Path) -> list[Path]:
     return [
         other
         for other in path.parent.iterdir()
-        if other.suffix != path.suffix and called_like_it.match(other.name)
+        if other.suffix != path.suffix
+        and called_like_it.match(other.name)
+        and (other.is_dir() or is_regular(other))
     ]
 
 

@@ -20,6 +20,7 @@ from napari_pix2pix.io._contiguous import ContiguousArray
 from napari_pix2pix.io._looks import colour_of_ome, looks_of_imagej
 from napari_pix2pix.io._ome_files import open_tiff
 from napari_pix2pix.io._orientation import is_turned
+from napari_pix2pix.io._tiff_claims import check_descriptions, check_series
 from napari_pix2pix.io._tiff_series import (
     check_complete,
     images_of,
@@ -71,6 +72,7 @@ def read_tiff(path: Path) -> ImageFile:
     """
     data: Any
     with open_tiff(path) as tiff:
+        check_descriptions(tiff, path)
         images = images_of(tiff, path)
         series = images[0]
         page = series.keyframe
@@ -81,6 +83,7 @@ def read_tiff(path: Path) -> ImageFile:
         in_parts = series.size > min(page.size, math.prod(page.chunks))  # not one compressed strip
         small = series.size * series.dtype.itemsize <= _EAGER_BYTES
         in_memory = small or series.transform or not (in_parts or series.dataoffset)
+        check_series(series, path, whole=bool(in_memory))
         if in_memory:
             data = series.asarray()
         elif series.dataoffset is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,12 @@ def check_complete(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, pat
             "or export it again."
         )
     if pages:
+        parts = math.prod(series.keyframe.chunked)
+        if any(len(page.dataoffsets) < parts for page in pages):
+            raise FileError(
+                f"{path} lacks strips or tiles of the {parts:,} that it describes: copy or export "
+                "it again."
+            )
         ends = [
             (page.parent.filehandle.size, offset + count)
             for page in pages

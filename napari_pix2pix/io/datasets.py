@@ -24,6 +24,7 @@ from napari_pix2pix.io.pair_files import (
     paths_of,
 )
 from napari_pix2pix.io.paths import as_path, expand_paths, replacing, shown_name
+from napari_pix2pix.io.resumable import file_fingerprint
 
 _READ_COLUMNS = tuple(field.name for field in fields(ReadOptions))
 _COLUMNS = ("source", "target", "condition", "mask", "set", *_READ_COLUMNS)
@@ -40,6 +41,19 @@ class PairSets:
     validation: list[Pair]
     notes: list[str]
     files: list[Path] = field(default_factory=list)  # all that were read
+    before: dict[Path, list[int]] = field(default_factory=dict)  # what they were like, see below
+
+    def changes(self) -> list[str]:
+        """Say which files have changed since they were opened: large ones are read in parts."""
+        changed = [path for path, one in self.before.items() if _fingerprint(path) != one]
+        if not changed:
+            return []
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        sentence = (
+            f"{changed[0]}{more} changed while the pairs were read: the result may come from a "
+            "mixture of old and new pixels, so do it again."
+        )
+        return [sentence]
 
 
 @dataclass(frozen=True)
@@ -59,9 +73,17 @@ class FileSets:
 
     def open(self, context: ReadContext | None = None) -> PairSets:
         """Open the files."""
+        before = {path: _fingerprint(path) for path in self.paths}
         pairs, more = open_pairs([*self.train, *self.validation], context)
         count = len(self.train)
-        return PairSets(pairs[:count], pairs[count:], [*self.notes, *more], self.paths)
+        return PairSets(pairs[:count], pairs[count:], [*self.notes, *more], self.paths, before)
+
+
+def _fingerprint(path: Path) -> list[int]:
+    try:
+        return file_fingerprint(path)
+    except (OSError, ValueError):  # it is not there; an empty folder has no last change
+        return []
 
 
 def read_pairs(

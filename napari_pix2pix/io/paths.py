@@ -16,6 +16,7 @@ from typing import Any
 from napari_pix2pix.errors import FileError, InputError, Remedy
 from napari_pix2pix.io._file_kinds import SUFFIXES, is_image
 from napari_pix2pix.io._leftovers import hidden_prefix, remove_leftovers
+from napari_pix2pix.io._regular_files import check_inside, check_readable
 from napari_pix2pix.io._syncing import sync_all, sync_file, sync_folder
 from napari_pix2pix.io.header_values import plain_text
 from napari_pix2pix.io.outputs import check_replaceable, real_path
@@ -32,6 +33,7 @@ _OTHER_ENDINGS = {
 }
 
 _LONGEST = 255  # bytes of a name that file systems take
+_LONGEST_PATH = 4000  # of a name with its folders; systems take a little more
 _SHOWN = 60  # characters of a name in a message
 
 
@@ -41,7 +43,10 @@ def as_path(path: Any) -> Path:
         named = Path(path)
     except TypeError:
         raise InputError(f"path must be the name of a file, got {path!r}.") from None
-    if path in ("", b"") or "\0" in str(named) or len(os.fsencode(named.name)) > _LONGEST:
+    too_long = len(os.fsencode(named)) > _LONGEST_PATH or any(
+        len(os.fsencode(part)) > _LONGEST for part in named.parts
+    )
+    if path in ("", b"") or "\0" in str(named) or too_long:
         shown = plain_text(str(path)[:_SHOWN])
         raise InputError(f"path must be the name of a file, got {shown!r}.")
     return named
@@ -140,12 +145,15 @@ def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
     A folder gives the images directly inside it, a plate its fields; an image in several OME-TIFF
     files is named once. Numbers are sorted by value: a2 before a10.
     """
-    path = as_stored(Path(path))
+    path = as_stored(as_path(path))
     if path.is_dir() and not is_zarr(path):
         images = [entry for entry in path.iterdir() if is_image(entry)]
         if not images:
             raise FileError(f"The folder {path} holds no images: name one that does.")
-    elif path.exists():
+        for image in images:
+            check_inside(image, path)
+    elif os.path.lexists(path):
+        check_readable(path)
         images = [path]
     elif glob.has_magic(str(path)):
         matches = (Path(match) for match in glob.glob(str(path), recursive=True))

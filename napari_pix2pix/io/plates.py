@@ -91,9 +91,9 @@ def _attributes(path: Path) -> dict[str, Any] | None:
     """Return the attributes of a group; None if a path is none."""
     if not path.is_dir() or not is_zarr(path):
         return None
-    import zarr
+    from napari_pix2pix.io._zarr_store import open_zarr
 
     try:
-        return ome_attributes(zarr.open_group(path, mode="r"))
-    except (OSError, ValueError, KeyError):  # an array, or damaged: its reader says so
+        return ome_attributes(open_zarr(path))
+    except Exception:  # damaged in one of many ways: its reader says so
         return None

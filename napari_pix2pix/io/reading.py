@@ -18,8 +18,9 @@ import numpy as np
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.io._file_kinds import is_numpy, is_picture, is_tiff
+from napari_pix2pix.io._regular_files import check_readable
 from napari_pix2pix.io.image_file import AXES, ImageFile, check_axes, guess_axes
-from napari_pix2pix.io.paths import file_stem
+from napari_pix2pix.io.paths import as_path, file_stem
 
 __all__ = ["ImageFile", "lazy_image_of_file", "read_image", "read_record"]
 
@@ -42,9 +43,8 @@ def read_image(
     `axes`, one letter each (TZCYXS, Q for any other), replace those in the file; without
     `override` only if it states none. `remedy` is how the caller names them.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileError(f"There is no file {path}; check its name and folder.")
+    path = as_path(path)
+    check_readable(path)
     with _reader_errors(path):
         image = _reader_of(path)(path)
     _check_values(image, path)

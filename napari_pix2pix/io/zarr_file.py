@@ -15,6 +15,7 @@ import numpy as np
 from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.io._looks import WHITE, colour_of_hex, limits_of
+from napari_pix2pix.io._regular_files import check_inside
 from napari_pix2pix.io.image_file import RECORD_KEY, ImageFile, ImageSpec, standard_unit
 
 CHUNK = 512  # pixels in Y and X
@@ -36,12 +37,15 @@ def read_zarr(path: Path) -> ImageFile:
     """
     import zarr
 
-    node = zarr.open(path, mode="r")
+    from napari_pix2pix.io._zarr_store import open_zarr, read_lazily
+
+    node = open_zarr(path)
     if isinstance(node, zarr.Array):
-        return ImageFile(data=node, axes="")
+        return ImageFile(data=read_lazily(node, path), axes="")
     attributes = ome_attributes(node)
     if "bioformats2raw.layout" in attributes and "plate" not in attributes:
         notes = (f"{path.name} may hold several images; the first was read.",)
+        check_inside(path / "0", path)
         return replace(read_zarr(path / "0"), notes=notes)
     if "plate" in attributes or "well" in attributes:
         raise FileError(f"{path} holds several images: name one, such as A/1/0 of a plate.")
@@ -50,7 +54,7 @@ def read_zarr(path: Path) -> ImageFile:
     multiscale = attributes["multiscales"][0]
     _check_version(attributes, multiscale, path)
     level = multiscale["datasets"][0]
-    array: Any = node[level["path"]]
+    array: Any = read_lazily(node[level["path"]], path)
     stated = multiscale.get("axes", [*"tczyx"][-array.ndim :])  # up to 0.2 they are always these
     described = [axis if isinstance(axis, dict) else {"name": axis} for axis in stated]
     axes = "".join(
@@ -211,9 +215,9 @@ def _write_multiscale(
 
 def read_zarr_record(path: Path) -> Any:
     """Read the record of what a zarr group was made of; None if it has none."""
-    import zarr
+    from napari_pix2pix.io._zarr_store import open_zarr
 
-    return (zarr.open(path, mode="r").attrs.get(RECORD_KEY) or None) if is_zarr(path) else None
+    return (open_zarr(path).attrs.get(RECORD_KEY) or None) if is_zarr(path) else None
 
 
 def _create_level(

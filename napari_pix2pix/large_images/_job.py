@@ -6,7 +6,7 @@ import itertools
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,14 @@ from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.volumes import VolumeImage
-from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
+from napari_pix2pix.errors import (
+    FileError,
+    InputError,
+    Pix2PixError,
+    Remedy,
+    UnreadableError,
+    is_out_of_memory,
+)
 from napari_pix2pix.inference.dask_arrays import read_part
 from napari_pix2pix.inference.devices import free_at_once
 from napari_pix2pix.inference.networks import measures_input
@@ -26,6 +33,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.resampled import box_seen
 from napari_pix2pix.inference.uncertainty import Draws, Spread, summarise
 from napari_pix2pix.io.channels import take_channels
+from napari_pix2pix.io.read_limits import read_limit, set_read_limit
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
 from napari_pix2pix.translator import Translator
 
@@ -134,6 +142,7 @@ class Job:
     options: PredictOptions  # with the samples that are drawn
     summary: str | None = None  # of all samples: mean, std or a quantile such as q5
     channels: str | None = None  # of the source; by default those of the model
+    read_limit: int = field(default_factory=read_limit)  # bytes, of the process that plans
 
 
 class Work:
@@ -151,6 +160,8 @@ class Work:
     @classmethod
     def open(cls, translator: Translator, job: Job) -> Work:
         """Open the image of a job."""
+        if job.read_limit != read_limit():  # in another process
+            set_read_limit(job.read_limit / 1e6)
         image = read_image(job.source, job.read_axes)
         image = take_channels(image, job.channels, translator.info.trained_channels[0])
         return cls(translator, open_planes(translator, lazy_image_of_file(image)), job)
@@ -162,9 +173,10 @@ class Work:
                 self.translator.measure_frame(self.planes, frame, options)
                 for options in self._samples
             ]
-        except (Pix2PixError, MemoryError):
-            raise
         except Exception as error:  # which errors these are is up to the format's library
+            is_ours = isinstance(error, Pix2PixError) and not isinstance(error, UnreadableError)
+            if is_ours or is_out_of_memory(error):
+                raise
             raise FileError(
                 f"Frame {frame} of {self.job.source} can't be measured, since a part of it can't "
                 f"be read ({reason_of(error)}): repair it and resume.",
@@ -255,5 +267,7 @@ def block_checksum(read: LazyImage) -> int:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of an error's message."""
+    """Return the first line of an error's message, of that which kept a part from being read."""
+    if isinstance(error, UnreadableError):
+        error = error.__cause__ or error
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Protocol, TypeVar
 
-from napari_pix2pix.errors import FileError, Remedy, plural
+from napari_pix2pix.errors import FileError, Remedy, is_out_of_memory, plural
 from napari_pix2pix.inference.norm_statistics import Measured, measured_from_json, measured_to_json
 from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.io.resumable import BlockChecksums, ResumableImage, part_folder
@@ -60,9 +60,9 @@ class LocalWorker:
             for block, reading in _ahead(work.read, blocks, reader):
                 try:
                     read = reading.result()
-                except MemoryError:
-                    raise
                 except Exception as error:  # which errors these are is up to the format's library
+                    if is_out_of_memory(error):
+                        raise
                     yield BlockReport(block, False, reason_of(error))
                     continue
                 pixels = work.translate(read, block, measured.get(block.frame, ()))

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from napari_pix2pix import __version__
 from napari_pix2pix._load import load
-from napari_pix2pix.errors import DeviceError, FileError, Remedy
+from napari_pix2pix.errors import DeviceError, FileError, Remedy, is_out_of_memory
 from napari_pix2pix.external.models import ExternalTranslator
 from napari_pix2pix.inference.norm_statistics import Measured
 from napari_pix2pix.io.resumable import BlockChecksums, ResumableImage, part_folder, write_block
@@ -137,9 +137,9 @@ def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) ->
     work = _work(name, job)
     try:
         read = work.read(block)
-    except MemoryError:
-        raise
     except Exception as error:  # which errors these are is up to the format's library
+        if is_out_of_memory(error):
+            raise
         return BlockReport(block, False, reason_of(error))
     with _NETWORK_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, errors_of_caller, own_errors
 from napari_pix2pix.napari_layers import gc_guard
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ class ProgressReporter:
 
     def call(self, function: Callable[[], T]) -> T:
         """Call a user's function in the main thread."""
-        return function()
+        with errors_of_caller():
+            return function()
 
 
 def run_responsive(
@@ -97,22 +98,24 @@ def run_responsive(
 
     `stop` asks the work to end soon and return what it has, when the user cancels, presses Ctrl+C
     or closes the viewer; without it, and after a second Ctrl+C, a `KeyboardInterrupt` is raised.
+    What other libraries raise becomes an error of ours.
     """
-    if not _viewer_is_open():
-        return work(ProgressReporter())
-    if _BackgroundWork.active is not None:
-        if _BackgroundWork.active.in_call:  # the work itself asked for this
+    with own_errors():
+        if not _viewer_is_open():
             return work(ProgressReporter())
-        raise InputError(
-            f"{_BackgroundWork.active.title} is still running: wait for its end, or stop it in the "
-            "activity dock, at the lower right of the viewer."
-        )
-    background = _BackgroundWork(title, stop)
-    _BackgroundWork.active = background
-    try:
-        return background.run(work)
-    finally:
-        _BackgroundWork.active = None
+        if _BackgroundWork.active is not None:
+            if _BackgroundWork.active.in_call:  # the work itself asked for this
+                return work(ProgressReporter())
+            raise InputError(
+                f"{_BackgroundWork.active.title} is still running: wait for its end, or stop it in "
+                "the activity dock, at the lower right of the viewer."
+            )
+        background = _BackgroundWork(title, stop)
+        _BackgroundWork.active = background
+        try:
+            return background.run(work)
+        finally:
+            _BackgroundWork.active = None
 
 
 class _BackgroundWork(ProgressReporter):
@@ -223,7 +226,8 @@ class _BackgroundWork(ProgressReporter):
             return
         self.in_call = True
         try:
-            future.set_result(function())
+            with errors_of_caller():
+                future.set_result(function())
         except BaseException as error:
             future.set_exception(error)
         finally:

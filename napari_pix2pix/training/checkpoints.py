@@ -43,7 +43,7 @@ def checkpoint_paths(
     """Return the file to write checkpoints to, and the file to resume from."""
     if not isinstance(resume, bool | str | Path | None):
         raise InputError(f"resume must be True, False or the name of a file, got {resume!r:.60}.")
-    old = Path(resume) if isinstance(resume, str | Path) else None
+    old = as_path(resume) if isinstance(resume, str | Path) else None
     path = old if checkpoint is None else as_path(checkpoint)
     if path is None:
         if resume:

@@ -2,12 +2,15 @@ import re
 import zipfile
 
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 import torch
+from click.testing import CliRunner
 from helpers import strict_json, with_other_best
 
 from napari_pix2pix import load
+from napari_pix2pix.cli import main
 from napari_pix2pix.io.model_file import read_container
 
 TRAINED_ON = (
@@ -122,3 +125,46 @@ def test_examples_are_not_wrapped(invoke):
     lines = [line.strip() for line in invoke("train", "--help").stdout.splitlines()]
     assert "napari-pix2pix train phase.tif dapi.tif -o dapi.safetensors --max-seconds 300" in lines
     assert "napari-pix2pix demo" in [line.strip() for line in invoke("--help").stdout.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 300 + ".tif", "x/" * 3000 + "a.tif", "a\0b.tif"])
+def test_name_that_no_file_can_have_is_refused(gray, files, tmp_path, sentence, invoke, name):
+    for words in (["info", name], ["apply", str(gray), name], ["train", str(files[0]), name]):
+        result = CliRunner().invoke(main, [*words, *(["-o", "a.tif"] if len(words) > 2 else [])])
+        assert "path must be the name of a file" in sentence(result)
+
+
+def test_error_that_nobody_foresaw_is_a_sentence(gray, tmp_path, invoke, monkeypatch):
+    def fail(*_, **__):
+        raise KeyError("a\nb")
+
+    monkeypatch.setattr("napari_pix2pix._load.load", fail)
+    result = invoke("convert", gray, tmp_path / "a.pth")
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: Something unexpected went wrong (KeyError: 'a\\nb'); please")
+    monkeypatch.setenv("NAPARI_PIX2PIX_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        invoke("convert", gray, tmp_path / "a.pth")
+
+
+def test_want_of_memory_is_a_sentence(gray, files, tmp_path, sentence, invoke, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError("Unable to allocate 9 TB")
+
+    monkeypatch.setattr("napari_pix2pix.large_images._files.read_image", fail)
+    said = sentence(invoke("apply", gray, files[0], "-o", tmp_path / "a.tif"))
+    assert "Memory ran out (Unable to allocate 9 TB): use smaller tiles" in said
+    assert said.endswith("(--tile).")
+
+
+def test_limit_of_reading_holds_for_one_command(gray, tmp_path, sentence, succeed, invoke):
+    path = tmp_path / "a.png"
+    PIL.Image.new("L", (1000, 1000), 100).save(path)
+    command = "apply", gray, path, "-o", tmp_path / "b.tif"
+    said = sentence(invoke(*command, "--read-limit 1"))
+    assert "asks for 2 MB of memory at once" in said
+    assert "(--read-limit)" in said
+    assert "must be a number of MB" in sentence(invoke(*command, "--read-limit 0"))
+    succeed(*command)
+    assert tifffile.imread(tmp_path / "b.tif").shape == (1000, 1000)

@@ -1,3 +1,4 @@
+import os
 import re
 
 import dask.array
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from helpers import integer_noise
+from helpers import gray_noise, integer_noise
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from napari_pix2pix.data.pair import open_pair
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError
 from napari_pix2pix.io.datasets import (
+    FileSets,
     list_table,
     read_aligned,
     read_pairs,
@@ -455,3 +457,19 @@ def test_any_text_is_a_sentence(tmp_path_factory, text):
     with pytest.raises((FileError, InputError)) as refused:
         read_table(path)
     assert re.search(r"pairs\.csv.*: ", str(refused.value))
+
+
+def test_files_that_change_while_they_are_read_are_said(tmp_path):
+    names = [tmp_path / f"{side}.tif" for side in ("source", "target")]
+    for path in names:
+        write_image(path, gray_noise(20, 20))
+    files = FileSets([PairFiles(*names)], [], [])
+    sets = files.open()
+    assert sets.changes() == []
+    os.utime(names[1], ns=(1, 1))
+    (sentence,) = sets.changes()
+    assert sentence.startswith(f"{names[1]} changed while the pairs were read")
+    for path in names:
+        path.unlink()
+    (sentence,) = sets.changes()
+    assert "source.tif and 1 more changed" in sentence

@@ -17,7 +17,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_pix2pix.errors import Pix2PixError
+from napari_pix2pix.errors import Pix2PixError, as_own_error, is_out_of_memory
 from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.events import Control, Step
 
@@ -264,14 +264,12 @@ def in_a_sentence(error: BaseException) -> str:
     """Return what went wrong as a sentence; the project's own errors are sentences already."""
     if isinstance(error, Pix2PixError):
         return str(error)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if is_out_of_memory(error):
         return (
             "Memory ran out: lower batch, patch or width, close other programs, or choose another "
             "device."
         )
-    message = " ".join(str(error).split())[:300]
-    name = type(error).__name__
-    return f"Something unexpected went wrong ({f'{name}: {message}' if message else name})."
+    return str(as_own_error(error))
 
 
 def _abandon(job: _Job) -> None:

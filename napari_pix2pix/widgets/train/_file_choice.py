@@ -31,6 +31,7 @@ class TrainingSets:
     of_layers: bool = True  # which may change while the training reads them
     # What the first pair's source and target are called, where that is not the pair's own name.
     names: tuple[str, str] | None = None
+    changes: Callable[[], list[str]] = list  # says which files have changed since they were opened
 
     def copied(self) -> TrainingSets:
         """Return the same pairs with data that no one else can change; in any thread."""
@@ -96,7 +97,13 @@ class ListedFiles:
     def _sets(self) -> TrainingSets:
         parts = (self.part(held_out=False), self.part(held_out=True))
         opened = FileSets(*parts, []).open()
-        return TrainingSets(opened.train, opened.validation, of_layers=False, names=self.names)
+        return TrainingSets(
+            opened.train,
+            opened.validation,
+            of_layers=False,
+            names=self.names,
+            changes=opened.changes,
+        )
 
     def open(self, *, has_source: bool = True) -> TrainingSets:
         """Read the files, once; in a thread."""

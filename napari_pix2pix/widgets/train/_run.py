@@ -127,6 +127,8 @@ def training_work(
             traceback.clear_frames(error.__traceback__)  # they hold the tensors
             raise
         if translator is not None and translator.info.steps:
+            for sentence in sets.changes():
+                yield Health(translator.info.steps, sentence)
             try:
                 kept.write(translator)
             except FileError as error:

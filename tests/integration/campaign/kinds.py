@@ -12,6 +12,7 @@ import numpy as np
 from click.testing import CliRunner
 from helpers import gray_noise, noise
 from integration.campaign import calls, killing, limits, mutations
+from integration.campaign.hostile_images import images_that_lie
 from integration.campaign.outcome import Outcome, until
 from integration.campaign.processes import NETWORK
 
@@ -115,6 +116,7 @@ KINDS: dict[str, Kind] = {
     "damaged model files": model_files,
     "damaged checkpoints": checkpoints,
     "damaged image files": image_files,
+    "images that lie": images_that_lie,
     "kills of trainings": killing.kills_of_trainings,
     "kills while a file is translated": killing.kills_of_apply,
     "two runs on one output": killing.two_runs,
@@ -130,6 +132,7 @@ LONG = {
     "damaged model files": 1500,
     "damaged checkpoints": 120,
     "damaged image files": 350,
+    "images that lie": 350,
     "kills of trainings": 200,
     "kills while a file is translated": 1000,
     "two runs on one output": 50,

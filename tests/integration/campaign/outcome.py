@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_pix2pix.errors import Pix2PixError
+from napari_pix2pix.errors import Pix2PixError, UnexpectedError
 
 _SLOWEST = 10.0  # seconds that a try may take
 
@@ -31,6 +31,9 @@ class Outcome:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self.made = work()
+        except UnexpectedError as error:  # a boundary met what nobody foresaw
+            self.faults.append(f"{what}: {error}"[:150])
+            refused = True
         except Pix2PixError:
             refused = True
         except Exception as error:  # what this campaign is looking for

@@ -36,6 +36,7 @@ What is tried:
 - Public functions get odd arguments; commands get odd words, odd options and the files that they
   read as outputs. No input changes.
 - Model files, checkpoints and images are damaged where their structure is.
+- Images claim more than they hold, unpack to more than there is memory for, or are no files at all.
 """
 
 
