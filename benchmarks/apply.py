@@ -332,10 +332,14 @@ def compare_objects(planes: np.ndarray, model: Translator) -> Row:
     whole, made = codec.split(planes)[0], np.empty(area.size, np.int32)
     found = []
     for block in area.pieces(500):
-        seen = block.grown(object_parts.object_halo(codec, 1), area)
-        given = planes[:, seen.rows, seen.columns]
-        how = {"area": area, "size": area.size, "codec": codec}
-        found.append(object_parts.find_objects(given, seen, block, **how))
+        for halo in object_parts.object_halos(codec, 1):
+            seen = block.grown(halo, area)
+            given = planes[:, seen.rows, seen.columns]
+            how = {"area": area, "size": area.size, "codec": codec, "halo": halo}
+            objects = object_parts.find_objects(given, seen, block, **how)
+            if not objects.cut:
+                break
+        found.append(objects)
     numbering = object_parts.Numbering([part for one in found for part in one.parts])
     for block, one in zip(area.pieces(500), found, strict=True):
         renumbered = numbering.renumber(one.numbers[0], 0, made.dtype)

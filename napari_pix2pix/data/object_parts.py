@@ -1,5 +1,6 @@
 """Objects of an image that are told apart part by part, and get the numbers of the whole."""
-# Each part sees a halo that the largest object fits into. Until all parts are known, an object has
+# Each part sees a halo that the largest object of the training fits into, and a larger one where an
+# object reaches farther. Until all parts are known, an object has
 # the number of its first pixel in the frame: all parts that see it whole give it the same. What one
 # part sees as another object than its neighbour does is joined where the two overlap.
 
@@ -43,6 +44,7 @@ class FoundObjects:
 
     numbers: Numbers
     parts: list[ObjectPart]
+    cut: bool  # whether one of them reaches beyond what was seen
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,10 @@ class PackedNumbers:
         return np.frombuffer(zlib.decompress(self.packed), self.dtype).reshape(self.shape)
 
 
-def object_halo(codec: InstanceCodec, depth: int) -> int:
-    """Return how many pixels around a box its objects are told apart by."""
-    return min(codec.halo, _side(depth) // 3)
+def object_halos(codec: InstanceCodec, depth: int) -> list[int]:
+    """Return how many pixels around a box its objects are told apart by: one that suffices."""
+    most = _side(depth) // 3
+    return sorted({min(times * codec.halo, most) for times in (1, 2, 4)})
 
 
 def fits_one_part(area: Box, depth: int) -> bool:
@@ -78,7 +81,7 @@ def object_blocks(area: Box, codec: InstanceCodec, depth: int) -> list[Box]:
     """Cut an area into blocks whose planes are held at once."""
     if fits_one_part(area, depth):
         return [area]
-    halo = object_halo(codec, depth)
+    halo = object_halos(codec, depth)[0]
     side = isqrt(_PLANE_BYTES // (4 * codec.planes * depth))
     return area.pieces(max(side, 3 * halo) - 2 * halo)
 
@@ -96,17 +99,17 @@ def find_objects(
     area: Box,
     size: tuple[int, int],
     codec: InstanceCodec,
+    halo: int,
 ) -> FoundObjects:
     """Tell the objects of a box apart, by the planes (P, h, w) of the box with its halo, `seen`.
 
     Objects end where `area` ends. `size` is height and width of the frame.
     """
     depth = planes.shape[1] if planes.ndim == 4 else 1
-    halo = object_halo(codec, depth)
     pieces = [box] if fits_one_part(seen, depth) else box.pieces(_side(depth) - 2 * halo)
     shape = (codec.channels, *planes.shape[1:-2], *box.size)
     numbers = np.zeros(shape, number_type(size, depth))
-    parts = []
+    parts, cut_off = [], False
     for piece in pieces:
         window = piece.grown(halo, area)
         cut = window.within(seen)
@@ -116,7 +119,8 @@ def find_objects(
         here, place = piece.within(window), piece.within(box)
         numbers[..., place.rows, place.columns] = whole[..., here.rows, here.columns]
         parts.append(_describe(whole, piece, here))
-    return FoundObjects(numbers, parts)
+        cut_off = cut_off or _cuts(whole, window, area, parts[-1])
+    return FoundObjects(numbers, parts, cut_off)
 
 
 class Numbering:
@@ -206,6 +210,22 @@ def _describe(whole: Numbers, box: Box, here: Box) -> ObjectPart:
         inner[..., 0].copy(),
         None if below is None else below.copy(),
         None if right is None else right.copy(),
+    )
+
+
+def _cuts(whole: Numbers, window: Box, area: Box, part: ObjectPart) -> bool:
+    """Tell whether an object of a part reaches to the edge of its window, and may go on there."""
+    edges = [
+        (window.top > area.top, whole[..., 0, :]),
+        (window.bottom < area.bottom, whole[..., -1, :]),
+        (window.left > area.left, whole[..., 0]),
+        (window.right < area.right, whole[..., -1]),
+    ]
+    lines = [line for goes_on, line in edges if goes_on]
+    return any(
+        bool(np.isin(part.held[channel], line[channel]).any())
+        for line in lines
+        for channel in range(len(whole))
     )
 
 

@@ -18,10 +18,10 @@ from napari_pix2pix.data.object_parts import (
     find_objects,
     fits_one_part,
     object_blocks,
-    object_halo,
+    object_halos,
 )
 from napari_pix2pix.inference._frame_job import FrameRun
-from napari_pix2pix.inference._run_tiles import ReadPlanes, iter_tiles
+from napari_pix2pix.inference._run_tiles import FloatPlanes, ReadPlanes, iter_tiles
 from napari_pix2pix.inference.tiling import mosaic
 
 
@@ -35,31 +35,36 @@ def decode_in_blocks(
     codec: InstanceCodec, run: FrameRun, read: ReadPlanes, image: LazyImage
 ) -> Iterator[tuple[Box, int, NDArray[Any] | None]]:
     """Yield parts of an area with the pixels done; at last the area with its labels (C, h, w)."""
-    halo = object_halo(codec, image.depth)
     done, parts = 0, list[ObjectPart]()
     packed: list[tuple[Box, PackedNumbers]] = []
     for block in object_blocks(run.area, codec, image.depth):
-        seen = block.grown(halo, run.area)
-        tiles = []
-        for tile in iter_tiles(
-            run.network, read, run.grid, batch=run.batch, region=run.grid.rounded(seen)
-        ):
-            tiles.append(tile)
-            own = tile[0].shared(block)
-            done += own.pixels
-            if own.pixels and done < run.area.pixels:
-                yield own, done, None
-        given, planes = mosaic(tiles)
-        del tiles
-        cut = seen.within(given)
-        found = find_objects(
-            planes[..., cut.rows, cut.columns],
-            seen,
-            block,
-            area=run.area,
-            size=(image.height, image.width),
-            codec=codec,
-        )
+        begun = done
+        for halo in object_halos(codec, image.depth):
+            seen = block.grown(halo, run.area)
+            tiles: list[tuple[Box, FloatPlanes]] = []
+            for tile in iter_tiles(
+                run.network, read, run.grid, batch=run.batch, region=run.grid.rounded(seen)
+            ):
+                tiles.append(tile)
+                own = tile[0].shared(block)
+                if own.pixels and done < begun + block.pixels:  # at the first try
+                    done += own.pixels
+                    if done < run.area.pixels:
+                        yield own, done, None
+            given, planes = mosaic(tiles)
+            tiles.clear()
+            cut = seen.within(given)
+            found = find_objects(
+                planes[..., cut.rows, cut.columns],
+                seen,
+                block,
+                area=run.area,
+                size=(image.height, image.width),
+                codec=codec,
+                halo=halo,
+            )
+            if not found.cut:
+                break
         parts += found.parts
         packed.append((block, PackedNumbers.of(found.numbers)))
     yield run.area, done, _numbered(codec, run.area, parts, packed)

@@ -64,7 +64,7 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     arrays = [_as_dask(member.array) for member in image.members]
     cuts: list[_Spans] = [[(0, image.height)], [(0, image.width)]]
     if not whole:
-        halo = grid.halo + predictor.object_halo(image)
+        halo = grid.halo + predictor.object_halos(image)[0]
         chunks_of_axes = image.members[0].in_plane(arrays[0].chunks)
         cuts = [_joined(lengths, grid.stride, halo) for lengths in chunks_of_axes]
     planes = [(image.depth,)] if isinstance(image, VolumeImage) else []  # in one chunk
@@ -91,7 +91,7 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
         found = []
         for (i, rows), (j, columns) in itertools.product(*map(enumerate, cuts)):
             region = Box(*rows, *columns)
-            told_apart_by = region.grown(predictor.object_halo(image), Box.of_size(*size))
+            told_apart_by = region.grown(predictor.object_halos(image)[-1], Box.of_size(*size))
             seen = grid.seen(grid.rounded(told_apart_by))
             extents = [member.extent(frames, seen.rows, seen.columns) for member in image.members]
             excerpts = list(map(find_excerpt, arrays, edges, extents))

@@ -16,7 +16,7 @@ from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec, InstanceCodec, Output, codecs_for_dtypes
 from napari_pix2pix.data.inputs import check_channels, unlabelled_note
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
-from napari_pix2pix.data.object_parts import FoundObjects, find_objects, object_halo
+from napari_pix2pix.data.object_parts import FoundObjects, find_objects, object_halos
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.data.resampling import ResampledImage
 from napari_pix2pix.data.volumes import VolumeImage, decode
@@ -204,35 +204,44 @@ class Predictor:
         """Tell the objects of a rectangle apart as on the whole; numbers are not dense yet."""
         # Objects end where `area` ends; without it, where the frame does.
         area = area or Box.of_size(image.height, image.width)
-        seen = box.grown(self.object_halo(image), area)
+        size = image.height, image.width
         codec = self.for_dtypes(image.dtype).target_codec
         assert isinstance(codec, InstanceCodec)
-        tiles = list(
-            self.predict(
-                image,
-                options.of_sample(0),
-                frames=[frame],
-                region=seen,
-                measured=[] if measured is None else [measured],
-                decoded=False,
+        invalid = False
+        for halo in self.object_halos(image):
+            seen = box.grown(halo, area)
+            tiles = list(
+                self.predict(
+                    image,
+                    options.of_sample(0),
+                    frames=[frame],
+                    region=seen,
+                    measured=[] if measured is None else [measured],
+                    decoded=False,
+                )
             )
-        )
-        if tiles[-1].invalid:
+            invalid = tiles[-1].invalid
+            given, planes = mosaic(
+                [(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None]
+            )
+            tiles.clear()
+            cut = seen.within(given)
+            planes = planes[..., cut.rows, cut.columns]
+            found = find_objects(planes, seen, box, area=area, size=size, codec=codec, halo=halo)
+            if not found.cut:
+                break
+        if invalid:
             warn_of_invalid(self.source_codec)
-        given, planes = mosaic(
-            [(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None]
-        )
-        del tiles
-        cut = seen.within(given)
-        size = image.height, image.width
-        planes = planes[..., cut.rows, cut.columns]
-        return find_objects(planes, seen, box, area=area, size=size, codec=codec)
+        return found
 
-    def object_halo(self, image: LazyImage) -> int:
-        """Return how many pixels around a part its objects are told apart by; 0 for images."""
+    def object_halos(self, image: LazyImage) -> list[int]:
+        """Return how many pixels around a part its objects are told apart by, at first and at most.
+
+        They are tried in their order; images have none.
+        """
         codec = self.target_codec
         depth = self._as_volumes(image).depth
-        return object_halo(codec, depth) if isinstance(codec, InstanceCodec) else 0
+        return object_halos(codec, depth) if isinstance(codec, InstanceCodec) else [0]
 
     def predict_window(
         self,

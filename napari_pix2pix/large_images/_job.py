@@ -199,7 +199,7 @@ class Work:
         else:
             box = block.box
             if self.finds_objects:
-                box = box.grown(self.translator.object_halo(self.planes), self.job.plan.region)
+                box = box.grown(self.translator.object_halos(self.planes)[-1], self.job.plan.region)
             seen = box_seen(self.translator, self.planes, self.job.options, box)
         return read_part(self.planes, block.frame, seen)
 

@@ -267,7 +267,7 @@ def _side(
     side = block_side(generator, generator.in_channels, grid, device=chosen, planes=planes.depth)
     if measures and not side:
         return 0  # what is measured fits into memory as a whole
-    halo = translator.object_halo(planes)
+    halo = translator.object_halos(planes)[0]
     chunks = max(side, 2 * halo) // CHUNK if side else -(-max(region.size) // CHUNK)
     return min(max(chunks, 1) * CHUNK, _LARGEST)
 

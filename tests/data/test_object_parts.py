@@ -14,7 +14,7 @@ from napari_pix2pix.data.object_parts import (
     find_objects,
     fits_one_part,
     object_blocks,
-    object_halo,
+    object_halos,
     parts_from_arrays,
     parts_to_arrays,
 )
@@ -37,15 +37,20 @@ def codec_of(labels: np.ndarray, **fields) -> InstanceCodec:
     return InstanceCodec.fit([labels], layout=Layout(), ndim=labels.ndim - 1, smallest=1, **fields)
 
 
-def in_blocks(planes, codec: InstanceCodec, boxes: list[Box]) -> np.ndarray:
+def in_blocks(planes, codec: InstanceCodec, boxes: list[Box], tries: int = 3) -> np.ndarray:
     """Tell objects apart block by block, each by no more planes than it may see."""
     *_, height, width = planes.shape
     area, depth = Box.of_size(height, width), planes.shape[1] if planes.ndim == 4 else 1
     found = []
     for box in boxes:
-        seen = box.grown(object_halo(codec, depth), area)
-        given = planes[..., seen.rows, seen.columns]
-        found.append(find_objects(given, seen, box, area=area, size=area.size, codec=codec))
+        for halo in object_halos(codec, depth)[:tries]:
+            seen = box.grown(halo, area)
+            given = planes[..., seen.rows, seen.columns]
+            fields = {"area": area, "size": area.size, "codec": codec, "halo": halo}
+            objects = find_objects(given, seen, box, **fields)
+            if not objects.cut:
+                break
+        found.append(objects)
     stored = [parts_from_arrays(parts_to_arrays(one.parts)) for one in found]
     numbering = Numbering([part for parts in stored for part in parts])
     result = np.empty((codec.channels, *planes.shape[1:]), np.int64)
@@ -101,8 +106,28 @@ def test_objects_larger_than_the_halo_are_joined_where_blocks_overlap(seed, halo
     planes = codec.encode(labels)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(InstanceCodec, "halo", halo)
-        made = in_blocks(planes, codec, Box.of_size(120, 110).pieces(side))
+        made = in_blocks(planes, codec, Box.of_size(120, 110).pieces(side), tries=1)
     np.testing.assert_array_equal(made, codec.decode(planes))
+
+
+def test_an_object_that_goes_on_beyond_what_is_seen_is_seen_with_a_wider_halo():
+    labels = np.zeros((1, 90, 200), np.uint16)
+    labels[0, 20:24, 10:190] = 1
+    codec = InstanceCodec("uint16", 1, Layout(), largest=20)
+    planes, area, box = codec.encode(labels), Box.of_size(90, 200), Box(0, 90, 40, 80)
+    cut = []
+    for halo in (*object_halos(codec, 1), 160):
+        seen = box.grown(halo, area)
+        given = planes[..., seen.rows, seen.columns]
+        fields = {"area": area, "size": area.size, "codec": codec, "halo": halo}
+        cut.append(find_objects(given, seen, box, **fields).cut)
+    assert object_halos(codec, 1) == [38, 76, 152]
+    assert cut == [True, True, False, False]
+    beside = Box(40, 90, 40, 80)  # which the object is not in
+    seen = beside.grown(38, area)
+    given = planes[..., seen.rows, seen.columns]
+    fields = {"area": area, "size": area.size, "codec": codec, "halo": 38}
+    assert not find_objects(given, seen, beside, **fields).cut
 
 
 @pytest.mark.parametrize("noise", [0.2, 0.5])
@@ -132,11 +157,11 @@ def test_blocks_cover_an_area_once_and_their_planes_fit():
     blocks = object_blocks(area, codec, 1)
     assert sum(block.pixels for block in blocks) == area.pixels
     assert Box.around(blocks) == area
-    halo = object_halo(codec, 1)
+    halo = object_halos(codec, 1)[0]
     largest = max(block.grown(halo, area).pixels for block in blocks)
     assert 4 * 4 * largest <= 1 << 28
-    assert halo == 98
-    assert object_halo(codec, 64) == 93  # a part of a volume is no more than memory holds
+    assert object_halos(codec, 1) == [98, 196, 392]
+    assert object_halos(codec, 64) == [93]  # a part of a volume is no more than memory holds
     assert fits_one_part(Box.of_size(2000, 2000), 1)
     assert not fits_one_part(Box.of_size(2000, 2000), 2)
 

@@ -49,6 +49,14 @@ def grains(height: int, width: int, seed: int) -> np.ndarray:
     return label(labels, connectivity=1).astype(np.uint16)
 
 
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch):
+    """Blocks and chunks of files of 32 pixels, as if memory were short."""
+    monkeypatch.setattr(_translate_file, "CHUNK", 32)
+    monkeypatch.setattr("napari_pix2pix.io.zarr_file.CHUNK", 32)
+    monkeypatch.setattr(_translate_file, "_LARGEST", 32)
+
+
 @pytest.fixture(scope="module")
 def model() -> Translator:
     labels = grains(64, 64, 0)
