@@ -63,6 +63,7 @@ def decode_in_blocks(
                 codec=codec,
                 halo=halo,
             )
+            del planes  # before more of them are made
             if not found.cut:
                 break
         parts += found.parts

@@ -228,6 +228,7 @@ class Predictor:
             cut = seen.within(given)
             planes = planes[..., cut.rows, cut.columns]
             found = find_objects(planes, seen, box, area=area, size=size, codec=codec, halo=halo)
+            del planes  # before more of them are made
             if not found.cut:
                 break
         if invalid:
