@@ -18,13 +18,20 @@ the loaded model (the highest of all turns), and the seconds per megapixel (thei
 reading and writing. The imports of a first small part are not timed. For zarr both have to be flat:
 the largest is at most 10 % above the least. ``--size`` leaves out files that are larger.
 
+``objects`` trains ``light`` on crowded nuclei that are drawn, for ``--steps`` steps. It compares
+the objects of an image that are told apart in small blocks with those of the whole: the share that
+is not the same pixel by pixel, and the share without a partner that shares more than half of their
+pixels. ``noise`` is the standard deviation of what is added to the network's planes, in [-1, 1].
+Then it translates zarr files of growing size, and measures the peak of the memory as ``scale``
+does. The exit status is 1 if more than 0.1 % of the objects differ, or the peak is above 2 GB.
+
 ``exact`` and ``statistics`` apply a U-Net-256 (``reference`` after some steps) to real phase
 contrast, whole and in tiles; ``statistics`` with instance norm, and with batch norm that measures
 the image. They report the PSNR, and the amplitude of the difference at the period of the tiles but
 not of the network's stride, in gray levels of 255.
 NAPARI_PIX2PIX_DATA names the folder of the real pairs.
 
-    python benchmarks/apply.py [speed compile scale exact statistics] [--presets light reference]
+    python benchmarks/apply.py [speed compile scale objects exact statistics]
 """
 
 from __future__ import annotations
@@ -34,6 +41,7 @@ import contextlib
 import copy
 import functools
 import io
+import itertools
 import json
 import os
 import statistics
@@ -52,12 +60,14 @@ import numpy as np
 import psutil
 import tifffile
 import torch
+from scipy import ndimage
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_pix2pix import train
 from napari_pix2pix.cli import main as napari_pix2pix_command
 from napari_pix2pix.core import ResNet, UNet
 from napari_pix2pix.core.partial_forward import folded, run_part
+from napari_pix2pix.data import object_parts
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import ImageCodec
 from napari_pix2pix.data.layouts import Layout
@@ -69,6 +79,7 @@ from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.inference.tiling import TileGrid, put_together
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.state import build_generator
+from napari_pix2pix.translator import Translator
 
 SIZE = 4096  # side of the image in pixels
 TILES = {"light": ["blocks", "1024", "512"], "reference": ["0", "2048", "1024", "512"]}
@@ -83,7 +94,10 @@ TIFF: dict[str, dict[str, Any]] = {  # how files are written
     "TIFF, RGB": {"photometric": "rgb"},
 }
 SIDES = [4096, 8192, 12288]  # 17 to 151 MB, and three times as much in RGB
+OBJECTS = [4096, 8192, 12288]  # sides of zarr files of crowded nuclei
 GIGABYTES = 1.5
+GIGABYTES_OF_OBJECTS = 2.0
+MOST_APART = 0.001  # of objects in blocks, where the planes are the network's
 STRIDE = 256  # of U-Net-256
 ROWS = 1000  # of a plane in the mosaic for exact and statistics
 CODEC = ImageCodec("minmax", "uint8", (0.0,), (255.0,), Layout())
@@ -94,7 +108,7 @@ def main() -> None:
     """Print the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "parts", nargs="*", default=["speed", "compile", "scale", "exact", "statistics"]
+        "parts", nargs="*", default=["speed", "compile", "scale", "objects", "exact", "statistics"]
     )
     parser.add_argument("--presets", nargs="+", default=["light", "reference"])
     parser.add_argument("--repeats", type=int, default=3)
@@ -112,6 +126,8 @@ def main() -> None:
             made = (time_compiled(preset, args.repeats) for preset in args.presets)
         elif part == "scale":
             made = scale(args.repeats, args.size or 1 << 20)
+        elif part == "objects":
+            made = objects(args.steps, args.size or OBJECTS[-1])
         elif part == "one":  # of scale, in its process
             made = iter([time_file(Path(os.environ["FOLDER"]), *json.loads(os.environ["FILE"]))])
         else:
@@ -275,6 +291,69 @@ def scale(repeats: int, largest: int) -> Iterator[Row]:
     yield {name: round(ratio, 3) for name, ratio in apart.items()} | {"missed": missed}
 
 
+def objects(steps: int, largest: int) -> Iterator[Row]:
+    """Tell objects apart in blocks: the share that differs, and the memory."""
+    image, labels = nuclei(1024, seed=0)
+    model = train(image, labels, steps=steps, validation=0.0, device="cpu")
+    planes = predict_planes(model, nuclei(3072, seed=1)[0][np.newaxis], PredictOptions())
+    added = np.random.default_rng(0).standard_normal(planes.shape, np.float32)
+    for noise in (0.0, 0.1, 0.2, 0.4):
+        row = compare_objects(planes + np.float32(noise) * added, model)
+        missed = not noise and row["differ"] > MOST_APART
+        yield {"file": "in memory", "noise": noise, **row, "missed": missed}
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "objects.safetensors")
+        for side in (side for side in OBJECTS if side <= largest):
+            write_source(Path(folder), "objects", side, side)
+            row = run_time_file(Path(folder), "objects", side, side)
+            missed = row["peak GB"] > GIGABYTES_OF_OBJECTS
+            yield {"file": "objects", "side": side, **row, "missed": missed}
+
+
+def nuclei(side: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw crowded nuclei, many of which touch: an image, and its labels."""
+    rng = np.random.default_rng(seed)
+    count = side * side // 700
+    ground = np.ones((side, side), bool)
+    ground[rng.integers(0, side, count), rng.integers(0, side, count)] = False
+    distance, nearest = ndimage.distance_transform_edt(ground, return_indices=True)
+    centres = np.zeros(ground.shape, np.int32)
+    centres[~ground] = np.arange(1, (~ground).sum() + 1)
+    labels = np.where(distance < 14, centres[tuple(nearest)], 0).astype(np.uint16)
+    bright = np.where(labels > 0, 90 + 90 * rng.random(count + 1)[labels], 20) - 3 * distance
+    noisy = ndimage.gaussian_filter(bright, 1) + rng.normal(0, 4, labels.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8), labels
+
+
+def compare_objects(planes: np.ndarray, model: Translator) -> Row:
+    """Compare the objects of small blocks with those of the whole."""
+    codec = model.target_codec
+    area = Box.of_size(*planes.shape[1:])
+    whole, made = codec.split(planes)[0], np.empty(area.size, np.int32)
+    found = []
+    for block in area.pieces(500):
+        for halo in object_parts.object_halos(codec, 1):
+            seen = block.grown(halo, area)
+            given = planes[:, seen.rows, seen.columns]
+            how = {"area": area, "size": area.size, "codec": codec, "halo": halo}
+            objects = object_parts.find_objects(given, seen, block, **how)
+            if not objects.cut:
+                break
+        found.append(objects)
+    numbering = object_parts.Numbering([part for one in found for part in one.parts])
+    for block, one in zip(area.pieces(500), found, strict=True):
+        renumbered = numbering.renumber(one.numbers[0], 0, made.dtype)
+        made[block.rows, block.columns] = renumbered
+    pairs, overlap = np.unique(np.stack([whole, made]).reshape(2, -1), axis=1, return_counts=True)
+    either = np.bincount(whole.ravel())[pairs[0]] + np.bincount(made.ravel())[pairs[1]] - overlap
+    chosen = pairs.all(axis=0)
+    alike = (overlap / either)[chosen]
+    count = int(whole.max())
+    shares = {"differ": (alike == 1).sum(), "without a partner": (alike > 0.5).sum()}
+    row: Row = {name: round(1 - int(same) / count, 5) for name, same in shares.items()}
+    return {"objects": count, "in blocks": numbering.largest, **row}
+
+
 def write_source(folder: Path, kind: str, side: int, part: int) -> None:
     """Write a file that is empty but for noise in the corner of the part."""
     begin = _begin(side, part)
@@ -282,6 +361,14 @@ def write_source(folder: Path, kind: str, side: int, part: int) -> None:
     here = (slice(begin, begin + CHUNK), slice(begin, begin + CHUNK))
     noise = np.random.default_rng(0).integers(0, 255, (CHUNK, CHUNK, *shape[2:]), np.uint8)
     path = _path(folder, kind, side)
+    if kind == "objects":
+        import zarr
+
+        array = zarr.create_array(path, shape=shape, chunks=(1024, 1024), dtype="uint8")
+        tile = nuclei(1024, seed=2)[0]
+        for top, left in itertools.product(range(0, side, 1024), repeat=2):
+            array[top : top + 1024, left : left + 1024] = tile
+        return
     if kind == "zarr":
         import zarr
 
@@ -296,7 +383,7 @@ def write_source(folder: Path, kind: str, side: int, part: int) -> None:
 
 
 def _path(folder: Path, kind: str, side: int) -> Path:
-    endings = {"zarr": ".zarr", "PNG": ".png"}
+    endings = {"zarr": ".zarr", "objects": ".zarr", "PNG": ".png"}
     return folder / f"{kind} {side}{endings.get(kind, '.tif')}"
 
 
@@ -314,11 +401,12 @@ def run_time_file(folder: Path, kind: str, side: int, part: int) -> Row:
 
 def time_file(folder: Path, kind: str, side: int, part: int) -> Row:
     """Translate the middle of a file, uint8 in and out, as in a shell."""
-    model = folder / ("RGB.safetensors" if kind.endswith("RGB") else "gray.safetensors")
+    names = {"objects": "objects", "TIFF, RGB": "RGB"}
+    model = folder / f"{names.get(kind, 'gray')}.safetensors"
     source, begin = _path(folder, kind, side), _begin(side, part)
     words = ["apply", str(model), str(source), "--out", str(source.with_stem(f"{side} out"))]
     words += ["--device", "cpu", "--overwrite", "--json"]
-    words += ["--axes", "YX"] if kind == "zarr" else []
+    words += ["--axes", "YX"] if source.suffix == ".zarr" else []
 
     def translate(part: int) -> None:
         span = f"{begin}:{begin + part}"

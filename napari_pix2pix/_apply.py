@@ -177,10 +177,11 @@ class ImagePredictor(Predictor):
         Of a dask array nothing is read yet. A chunk reads itself and its halo when it is computed,
         and equals that part of the whole image. Chunks are those of the source in Y and X, moved
         to the grid of the network's stride and joined to twice its halo; frames are chunks of their
-        own. Instances are chunked by frame, since objects are told apart on the whole, and so are
-        images that norms measure where these fit into memory; larger ones are measured in a sample
-        of windows, once for all chunks of a frame. The network is copied, and one chunk at a time
-        is in it. Intensities and finite pixels are not checked in advance.
+        own. Objects have the numbers of the whole, so each chunk of a frame waits until all of its
+        chunks were computed. Images that norms measure are chunked by frame where they fit into
+        memory; larger ones are measured in a sample of windows, once for all chunks of a frame. The
+        network is copied, and one chunk at a time is in it. Intensities and finite pixels are not
+        checked in advance.
         """
         options = PredictOptions(
             condition=condition,

@@ -38,6 +38,11 @@ _NOISE = 1.2
 _SAME = 0.8
 _REACH_OF_SPECKS = 3.0  # pixels over which objects take in what is left of specks
 
+# Pixels around a part: what smoothing and specks reach over. And the largest object where it was
+# not measured, in units of `reach`, which is a quarter of a typical diameter.
+_MARGIN = 8
+_LARGEST_BY_REACH = 10
+
 
 @dataclass(frozen=True)
 class InstanceCodec(LabelCodec):
@@ -57,10 +62,11 @@ class InstanceCodec(LabelCodec):
     reach: int = _LEAST_REACH  # the depth in pixels within an object that becomes +1
     ndim: int = 2  # 3: maps are volumes
     z_step: float = 1.0  # distance of two planes of a volume, in pixels of a plane
+    largest: int = 0  # height or width of the largest object in pixels; 0: not measured
 
     def __post_init__(self) -> None:
         numbers = (self.smallest, self.channels, self.reach)
-        volume = self.ndim in (2, 3) and self.z_step > 0
+        volume = self.ndim in (2, 3) and self.z_step > 0 and self.largest >= 0
         known = np.dtype(self.dtype).kind in "biu" and self.reach <= _MOST_REACH
         if not known or min(numbers) < 1 or not volume:
             raise ValueError("its values make no sense")
@@ -74,6 +80,14 @@ class InstanceCodec(LabelCodec):
     def spacing(self) -> tuple[float, ...]:
         """Distance of two pixels along each axis, in pixels of a plane."""
         return (self.z_step, 1.0, 1.0)[-self.ndim :]
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a part of an image that its objects are told apart by."""
+        # Half more than the largest object, since others may be larger. Models that did not measure
+        # it know about how large a typical one is.
+        largest = self.largest or _LARGEST_BY_REACH * self.reach
+        return largest + largest // 2 + _MARGIN
 
     @classmethod
     def fit(
@@ -106,7 +120,8 @@ class InstanceCodec(LabelCodec):
             radius = (0.75 * typical * z_step / math.pi) ** (1 / 3)
         reach = min(max(round(_REACH * radius), _LEAST_REACH), _MOST_REACH)
         dtype = arrays[0].dtype.newbyteorder("=").name
-        return cls(dtype, smallest, layout, arrays[0].shape[0], reach, ndim, z_step)
+        channels, largest = arrays[0].shape[0], _largest(arrays)
+        return cls(dtype, smallest, layout, channels, reach, ndim, z_step, largest)
 
     def encode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Map labels (C, H, W) with a background of 0 to planes (4 * C, H, W) in [-1, 1]."""
@@ -120,12 +135,16 @@ class InstanceCodec(LabelCodec):
         Of volumes they are (..., 5 * C, Z, H, W).
         """
         self.check_output(output)
+        return self.as_target(self.split(planes))
+
+    def split(self, planes: NDArray[Any]) -> NDArray[np.int32]:
+        """Map planes, as `decode` does, to labels that are not of the labels' dtype yet."""
         frames, size = planes.shape[: -self.ndim - 1], planes.shape[-self.ndim :]
         stacks = planes.reshape(-1, 2 + self.ndim, *size)
         labels = np.empty((len(stacks), *size), np.int32)
         for number, stack in enumerate(stacks):
             labels[number] = split_objects(stack, self.smallest, self.spacing)
-        return self.as_target(labels.reshape(*frames, self.channels, *size))
+        return labels.reshape(*frames, self.channels, *size)
 
     def as_target(self, values: NDArray[Any]) -> NDArray[Any]:
         """Keep the numbers of objects, in the labels' dtype or one that holds them."""
@@ -154,6 +173,22 @@ def _areas(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
         whole.append(areas[(values != 0) & ~np.isin(values, edge)])
     uncut = np.concatenate(whole)
     return uncut if len(uncut) else np.concatenate(every)
+
+
+def _largest(arrays: Sequence[NDArray[Any]]) -> int:
+    """Return the height or width of the largest object, as far as blocks show it."""
+    from scipy import ndimage
+
+    most = 0
+    for labels in (labels for array in arrays for labels in array):
+        numbers = labels
+        if labels.max(initial=0) > labels.size:  # a list has a place for each number
+            numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+            numbers += int(labels.min(initial=0) > 0)  # where 0 is no background but an object
+        for place in ndimage.find_objects(numbers.astype(np.int32)):
+            if place is not None:
+                most = max(most, *(span.stop - span.start for span in place[-2:]))
+    return most
 
 
 def instance_planes(
@@ -204,7 +239,7 @@ def _depth(
 def split_objects(
     planes: NDArray[Any], smallest: int = 1, spacing: Sequence[float] = (1.0, 1.0)
 ) -> NDArray[np.int32]:
-    """Return the labels (H, W), numbered from 1, that planes (4, H, W) describe."""
+    """Return the labels (H, W) that planes (4, H, W) describe, numbered by their first pixels."""
     inside = planes[0] > 0
     labels = np.zeros(inside.shape, np.int32)
     if inside.any():
@@ -220,13 +255,13 @@ def _objects(
     first, second, same = _neighbours(planes, inside)
     basins = _basins(planes[1], inside, first, second, spacing)
     kept = (same > 0) & (basins[first] == basins[second])
-    fragments = _components(len(basins), first[kept], second[kept])
+    fragments = connected(len(basins), first[kept], second[kept])
     border = fragments[first] != fragments[second]
     pairs, numbers = _pairs(fragments[first][border], fragments[second][border])
     lengths = np.bincount(numbers, minlength=len(pairs))
     sure = np.bincount(numbers, same[border], minlength=len(pairs))
     joined = pairs[sure > _SAME * lengths]
-    return _components(int(fragments.max()) + 1, joined[:, 0], joined[:, 1])[fragments]
+    return connected(int(fragments.max()) + 1, joined[:, 0], joined[:, 1])[fragments]
 
 
 def _basins(
@@ -313,7 +348,7 @@ def _pairs(
     return np.stack([keys // count, keys % count], axis=1), numbers
 
 
-def _components(count: int, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.int32]:
+def connected(count: int, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.int32]:
     """Return the connected component of each node of a graph, numbered from 0."""
     from scipy import sparse
     from scipy.sparse.csgraph import connected_components
@@ -334,3 +369,14 @@ def _remove_specks(labels: NDArray[np.int32], smallest: int, spacing: Sequence[f
     if specks.any():
         step = 1 if set(spacing) == {1.0} else tuple(spacing)
         labels[specks] = expand_labels(labels, _REACH_OF_SPECKS, spacing=step)[specks]
+        ranks = np.argsort(np.argsort(first_pixels(labels))) + 1
+        labels[:] = np.concatenate([[0], ranks])[labels]
+
+
+def first_pixels(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the index of the first pixel of each object 1, 2, ... in the flattened labels."""
+    flat = labels.ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=0))  # of what is the same along a row
+    first = np.zeros(int(flat.max(initial=0)) + 1, np.int64)
+    first[flat[starts[::-1]]] = starts[::-1]  # the last one that is assigned counts
+    return first[1:]

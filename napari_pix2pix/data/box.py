@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise, product
 from math import hypot
 from typing import NamedTuple
 
@@ -66,6 +67,22 @@ class Box(NamedTuple):
         tops, bottoms, lefts, rights = zip(*boxes, strict=True)
         return cls(min(tops), max(bottoms), min(lefts), max(rights))
 
+    def grown(self, pixels: int, inside: Box) -> Box:
+        """Return this box with so many pixels more on each side, as far as they are inside."""
+        wide = Box(self.top - pixels, self.bottom + pixels, self.left - pixels, self.right + pixels)
+        return wide.shared(inside)
+
+    def shared(self, other: Box) -> Box:
+        """Return where two boxes meet; without any pixel if they don't."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
+        return Box(top, max(top, bottom), left, max(left, right))
+
+    def pieces(self, most: int) -> list[Box]:
+        """Cut it into boxes of about the same size, at most so many pixels high and wide."""
+        rows, columns = _cut(self.top, self.bottom, most), _cut(self.left, self.right, most)
+        return [Box(*down, *over) for down, over in product(rows, columns)]
+
     def distance(self, other: Box) -> tuple[float, float]:
         """How far it is from another box: between their edges, 0 if they touch, and centres."""
         rows = max(other.top - self.bottom, self.top - other.bottom, 0)
@@ -73,6 +90,12 @@ class Box(NamedTuple):
         down = self.top + self.bottom - other.top - other.bottom
         over = self.left + self.right - other.left - other.right
         return hypot(rows, columns), hypot(down, over) / 2
+
+
+def _cut(start: int, stop: int, most: int) -> list[tuple[int, int]]:
+    count = max(1, -(-(stop - start) // most))
+    edges = [start + (stop - start) * number // count for number in range(count + 1)]
+    return list(pairwise(edges))
 
 
 def middle(span: slice, most: int) -> slice:

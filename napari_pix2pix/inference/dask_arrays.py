@@ -10,15 +10,18 @@ import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.box import Box, overlap
+from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.object_parts import Numbering, ObjectPart, PackedNumbers
 from napari_pix2pix.data.resampling import ResampledImage
 from napari_pix2pix.data.volumes import VolumeImage
 from napari_pix2pix.errors import DeviceError
@@ -47,7 +50,9 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     # Chunks hold one frame, or all planes of a volume, with all channels. In Y and X they are those
     # of the first source array, moved to the grid of the stride and joined until they are twice the
     # halo or more. Frames that are needed whole are one chunk, unless they are measured once for
-    # all of their chunks. Chunks are of the image's own pixels, also where it is resampled.
+    # all of their chunks. Chunks are of the image's own pixels, also where it is resampled. Objects
+    # are found chunk by chunk, and numbered when all chunks of their frame are known: until then
+    # their numbers are kept, packed. Where an image is resampled, they are found on whole frames.
     import dask.array as da
     from dask.highlevelgraph import HighLevelGraph
 
@@ -55,8 +60,12 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     pixel = predictor.part_like(computed, options.output)
     own, size = predictor.detached_copy(), (image.height, image.width)
     measured_parts: list[Box] = []
+    makes_objects = isinstance(predictor.target_codec, InstanceCodec)
+    has_objects = makes_objects and not options.resample
     whole = predictor.is_predicted_whole(options.norm_statistics)
-    if predictor.is_measured_apart(options.norm_statistics):
+    if makes_objects and options.resample:
+        whole = True
+    elif predictor.is_measured_apart(options.norm_statistics):
         whole = own.fits(computed, options)
         measured_parts = [] if whole else _parts_read(own, computed, options)
     grid = TileGrid.of_network(predictor.generator, *size)
@@ -64,7 +73,8 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     cuts: list[_Spans] = [[(0, image.height)], [(0, image.width)]]
     if not whole:
         sizes = zip(size, (computed.height, computed.width), strict=True)
-        halos = [math.ceil(grid.halo * before / after) for before, after in sizes]
+        objects = predictor.object_halos(image)[0]
+        halos = [math.ceil(grid.halo * before / after) + objects for before, after in sizes]
         lengths = image.members[0].in_plane(arrays[0].chunks)
         cuts = [_joined(*axis, grid.stride) for axis in zip(lengths, halos, strict=True)]
     planes = [(image.depth,)] if isinstance(image, VolumeImage) else []  # in one chunk
@@ -88,15 +98,27 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
             ]
             task = _Frame(shell, frame, [part for part, _ in shards])
             graph[measured] = (task, f"{name}-predict", [keys for _, keys in shards])
+        found = []
         for (i, rows), (j, columns) in itertools.product(*map(enumerate, cuts)):
             region = Box(*rows, *columns)
-            seen = box_seen(own, image, options, region)
+            around = region.grown(predictor.object_halos(image)[-1], Box.of_size(*size))
+            seen = box_seen(own, image, options, around)
             extents = [member.extent(frames, seen.rows, seen.columns) for member in image.members]
             excerpts = list(map(find_excerpt, arrays, edges, extents))
             chunk = _Chunk(shell, frame, region, place, [part for part, _ in excerpts])
             keys = [keys for _, keys in excerpts]
             key = (name, *place.axes([*index, *(0 for _ in planes), 0, i, j]))
-            graph[key] = (chunk, f"{name}-predict", keys, measured)
+            if not has_objects:
+                graph[key] = (chunk, f"{name}-predict", keys, measured)
+                continue
+            numbers, parts = f"{name}-numbers-{frame}-{i}-{j}", f"{name}-parts-{frame}-{i}-{j}"
+            graph[f"{numbers}-all"] = (chunk.find, f"{name}-predict", keys, measured)
+            graph[numbers] = (itemgetter(0), f"{numbers}-all")
+            graph[parts] = (itemgetter(1), f"{numbers}-all")
+            found.append(parts)
+            graph[key] = (chunk.renumber, numbers, f"{name}-numbering-{frame}")
+        if has_objects:
+            graph[f"{name}-numbering-{frame}"] = (_number, found)
     sides = [tuple(stop - start for start, stop in spans) for spans in cuts]
     each = [(1,) * length for length in image.frame_shape]
     chunks = place.axes([*each, *planes, (len(pixel),), *sides])
@@ -126,6 +148,16 @@ class _OneAtATime:
             return self._predictor.predict_region(
                 image, frame, region, self._options, measured=measured
             )
+
+    def find(
+        self, image: LazyImage, frame: int, region: Box, measured: Measured | None
+    ) -> tuple[PackedNumbers, list[ObjectPart]]:
+        """Find the objects of a region of a frame."""
+        with self._lock:
+            found = self._predictor.find_objects(
+                image, frame, region, self._options, measured=measured
+            )
+        return PackedNumbers.of(found.numbers), found.parts
 
     def measure(self, image: LazyImage, frame: int) -> Measured:
         """Measure the norm statistics of a frame."""
@@ -168,11 +200,35 @@ class _Chunk:
         blocks: list[list[NDArray[Any]]],
         measured: Measured | None,
     ) -> NDArray[Any]:
+        return self._laid_out(predictor.predict(*self._read(blocks), self.region, measured))
+
+    def find(
+        self,
+        predictor: _OneAtATime,
+        blocks: list[list[NDArray[Any]]],
+        measured: Measured | None,
+    ) -> tuple[PackedNumbers, list[ObjectPart]]:
+        """Find the objects of the chunk."""
+        return predictor.find(*self._read(blocks), self.region, measured)
+
+    def renumber(self, numbers: PackedNumbers, numbering: Numbering) -> NDArray[Any]:
+        """Return the chunk, once all objects of the frame are known."""
+        dtype = self.place.dtype
+        channels = enumerate(numbers.unpacked())
+        return self._laid_out(np.stack([numbering.renumber(one, c, dtype) for c, one in channels]))
+
+    def _read(self, blocks: list[list[NDArray[Any]]]) -> tuple[LazyImage, int]:
         read = (part.read(chunks) for part, chunks in zip(self.parts, blocks, strict=True))
-        pixels = predictor.predict(self.shell.on(read), self.frame, self.region, measured)
+        return self.shell.on(read), self.frame
+
+    def _laid_out(self, pixels: NDArray[Any]) -> NDArray[Any]:
         frames = (1,) * len(self.place.frame_shape)
         typed = pixels[np.newaxis].astype(self.place.dtype, copy=False)
         return self.place.layout.assemble(typed, frames)
+
+
+def _number(parts: list[list[ObjectPart]]) -> Numbering:
+    return Numbering(list(itertools.chain.from_iterable(parts)))
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec, InstanceCodec, Output, codecs_for_dtypes
 from napari_pix2pix.data.inputs import check_channels, unlabelled_note
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage
+from napari_pix2pix.data.object_parts import FoundObjects, find_objects, object_halos
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.data.resampling import ResampledImage
 from napari_pix2pix.data.volumes import as_seen, decode
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference._frame_job import FrameJob, choose_grid
+from napari_pix2pix.inference._object_blocks import decode_in_blocks, needs_blocks
 from napari_pix2pix.inference._run_tiles import FloatPlanes, iter_tiles
 from napari_pix2pix.inference._stochastic import NoiseKind
 from napari_pix2pix.inference.networks import Network, device_of, measures_input
@@ -81,7 +83,7 @@ class Predictor:
         """Predict frames of an image, and yield each tile as soon as it is finished."""
         # Tiles in and near `first` come first. `measured` holds what `measure_frame` returned for
         # each sample, where regions are predicted apart. Labels come with the last tile, all at
-        # once, since where objects end is seen on the whole only.
+        # once, since objects are numbered over the whole.
         check_channels(image, self.source_codec.channels, self.z_context)
         if options.resample:
             yield from predict_resampled(
@@ -101,6 +103,15 @@ class Predictor:
                 done = 0
                 with job.prepared(statistics, region) as run:
                     tile = partial(PredictedTile, frame, sample, area=run.area)
+                    if at_once and needs_blocks(codecs.target_codec, run, image.depth):
+                        for box, done, labels in decode_in_blocks(
+                            codecs.target_codec, run, job.read, image
+                        ):
+                            cells = run.seen_cells(done)
+                            yield tile(
+                                box=box, done=done, invalid=job.invalid, pixels=labels, cells=cells
+                            )
+                        continue
                     for box, planes in iter_tiles(
                         run.network,
                         job.read,
@@ -158,7 +169,8 @@ class Predictor:
         measured: Measured | None = None,
     ) -> NDArray[Any]:
         """Predict any rectangle of a frame, (C, h, w); it equals that part of the whole."""
-        # What needs the whole frame is given it, but objects are told apart on the region alone.
+        # What needs the whole frame is given it, but objects are told apart on the region alone:
+        # see `find_objects`.
         tiles = list(
             self.predict(
                 image,
@@ -173,6 +185,59 @@ class Predictor:
         box, pixels = mosaic([(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None])
         wanted = region.within(box)
         return pixels[..., wanted.rows, wanted.columns]
+
+    def find_objects(
+        self,
+        image: LazyImage,
+        frame: int,
+        box: Box,
+        options: PredictOptions,
+        *,
+        area: Box | None = None,
+        measured: Measured | None = None,
+    ) -> FoundObjects:
+        """Tell the objects of a rectangle apart as on the whole; numbers are not dense yet."""
+        # Objects end where `area` ends; without it, where the frame does.
+        area = area or Box.of_size(image.height, image.width)
+        size = image.height, image.width
+        codec = self.for_dtypes(image.dtype).target_codec
+        assert isinstance(codec, InstanceCodec)
+        invalid = False
+        for halo in self.object_halos(image):
+            seen = box.grown(halo, area)
+            tiles = list(
+                self.predict(
+                    image,
+                    options.of_sample(0),
+                    frames=[frame],
+                    region=seen,
+                    measured=[] if measured is None else [measured],
+                    decoded=False,
+                )
+            )
+            invalid = tiles[-1].invalid
+            given, planes = mosaic(
+                [(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None]
+            )
+            tiles.clear()
+            cut = seen.within(given)
+            planes = planes[..., cut.rows, cut.columns]
+            found = find_objects(planes, seen, box, area=area, size=size, codec=codec, halo=halo)
+            del planes  # before more of them are made
+            if not found.cut:
+                break
+        if invalid:
+            warn_of_invalid(self.source_codec)
+        return found
+
+    def object_halos(self, image: LazyImage) -> list[int]:
+        """Return how many pixels around a part its objects are told apart by, at first and at most.
+
+        They are tried in their order; images have none.
+        """
+        codec = self.target_codec
+        depth = self._as_volumes(image).depth
+        return object_halos(codec, depth) if isinstance(codec, InstanceCodec) else [0]
 
     def predict_window(
         self,
@@ -232,13 +297,11 @@ class Predictor:
 
     def is_predicted_whole(self, norm_statistics: NormStatistics = "running") -> bool:
         """Whether frames come out right only in one piece."""
-        measures = measures_input(self.generator, norm_statistics)
-        return measures or self.target_codec.kind == "instances"
+        return measures_input(self.generator, norm_statistics)
 
     def is_measured_apart(self, norm_statistics: NormStatistics = "running") -> bool:
         """Whether a frame can be measured once, and its regions then predicted apart."""
-        is_labels = self.target_codec.kind == "instances"
-        return not is_labels and bool(norms_that_measure(self.generator, norm_statistics))
+        return bool(norms_that_measure(self.generator, norm_statistics))
 
     def target_like(self, output: Output = "target") -> NDArray[Any]:
         """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""

@@ -2,7 +2,8 @@
 
 The folder ``NAME.part`` holds the pixels so far, ``run.json`` (what they are made of) and a
 journal of finished blocks. A block's line follows its pixels and holds a checksum of them: half a
-block, or one that a loss of power took away, counts as missing.
+block, or one that a loss of power took away, counts as missing. Beside the pixels a block may have
+facts: arrays that the end of the run needs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +42,13 @@ from napari_pix2pix.io.zarr_file import (
 
 _PIXELS, _RUN, _JOURNAL = "image.zarr", "run.json", "done.txt"
 _TYPED, _OLD = "typed.zarr", "old"  # pixels of another dtype, and the output that is replaced
+_FACTS = "facts_{}.npz"  # of a block
 
 
 _LINE = re.compile(rb"(\d{1,18}) (\d{1,10}) (\d{1,10})")
+
+
+_NO_FACTS: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,8 @@ def _check_part(part: Path, name: str) -> None:
     """Refuse to use or delete a folder that holds files of others."""
     if not part.is_dir():
         raise FileError(f"{part} is needed for unfinished blocks, and is a file: move it away.")
-    measured = (entry.name for entry in part.glob("measured_*.json*"))
+    stored = ("measured_*.json*", _FACTS.format("*"), f"{_FACTS.format('*')}.new")
+    measured = (entry.name for pattern in stored for entry in part.glob(pattern))
     hidden = (entry.name for entry in part.iterdir() if is_hidden(entry.name))
     written = _RUN, f"{_RUN}.new", _JOURNAL, _PIXELS, _TYPED, _OLD, name
     check_only(part, [*written, *measured, *hidden])
@@ -132,21 +140,43 @@ class ResumableImage:
             self.done = self._read_journal()
 
     def write(
-        self, number: int, window: tuple[int | slice, ...], pixels: NDArray[Any], source: int
+        self,
+        number: int,
+        window: tuple[int | slice, ...],
+        pixels: NDArray[Any],
+        source: int,
+        facts: Mapping[str, NDArray[Any]] = _NO_FACTS,
     ) -> None:
         """Write a block's pixels, and then its line in the journal; `source` is a checksum."""
         with _write_errors(self.path):
+            _write_facts(self._part, number, facts)
             checksum = _write_pixels(self._pixels, window, pixels)
         self.mark_done(number, BlockChecksums(source, checksum))
 
-    def drop_unwritten(self, windows: Mapping[int, tuple[int | slice, ...]]) -> None:
-        """Forget finished blocks whose pixels are not those that were written.
+    def facts(self, number: int) -> dict[str, NDArray[Any]]:
+        """Return the facts of a block; raises `FileError` if they can't be read."""
+        path = self._part / _FACTS.format(number)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise FileError(
+                f"{path} can't be read ({error}): resume the run, which makes that block again.",
+                remedies=(Remedy.RESUME,),
+            ) from error
+
+    def drop_unwritten(
+        self, windows: Mapping[int, tuple[int | slice, ...]], *, have_facts: bool = False
+    ) -> None:
+        """Forget finished blocks whose pixels, or facts, are not those that were written.
 
         A loss of power can leave a line in the journal without the pixels before it.
         """
         for number, done in [*self.done.items()]:
             try:
                 same = _checksum(self._pixels[windows[number]]) == done.pixels
+                if have_facts:
+                    self.facts(number)
             except Exception:  # a chunk that was cut short, or a number of no block
                 same = False
             if not same:
@@ -178,21 +208,19 @@ class ResumableImage:
         if not self.done:
             shutil.rmtree(self._part, ignore_errors=True)
 
-    def finish(self, dtype_for: Callable[[int], np.dtype[Any]] | None = None) -> Path:
+    def finish(self, converted: Callable[[Any], Any] | None = None) -> Path:
         """Turn the pixels into the output and remove the folder; after an error both are kept.
 
-        `dtype_for` tells the output's dtype by the largest value; without it, that is as kept.
+        `converted` returns the array to be written of the array of pixels, such as
+        `with_dtype_for`; without it they are written as they are kept.
         """
         spec, data = self._spec, self._pixels
-        if dtype_for is not None:
-            import dask.array as da
-
-            largest = max(int(data[window].max()) for window in chunks_of(data))
-            data = da.from_array(data).astype(dtype_for(largest))
+        if converted is not None:
+            data = converted(data)
         with _write_errors(self.path):
             if is_zarr_name(self.path):
                 pixels = self._part / _PIXELS
-                if data.dtype == self._pixels.dtype:
+                if data is self._pixels:
                     finish_zarr(pixels, spec)
                 else:
                     pixels = self._part / _TYPED
@@ -243,6 +271,18 @@ class ResumableImage:
         }
 
 
+def with_dtype_for(dtype_for: Callable[[int], np.dtype[Any]]) -> Callable[[Any], Any]:
+    """Return what gives an array the dtype that is told by its largest value."""
+
+    def converted(data: Any) -> Any:
+        import dask.array as da
+
+        dtype = dtype_for(max(int(data[window].max()) for window in chunks_of(data)))
+        return data if dtype == data.dtype else da.from_array(data).astype(dtype)
+
+    return converted
+
+
 def remove_part(path: Path) -> None:
     """Remove what is left of the work on an image that is finished."""
     part = part_folder(path)
@@ -251,13 +291,30 @@ def remove_part(path: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def write_block(path: Path, window: tuple[int | slice, ...], pixels: NDArray[Any]) -> int:
+def write_block(
+    path: Path,
+    number: int,
+    window: tuple[int | slice, ...],
+    pixels: NDArray[Any],
+    facts: Mapping[str, NDArray[Any]] = _NO_FACTS,
+) -> int:
     """Write a block from another process, and return its checksum for the journal.
 
     The process that holds the image marks it as done.
     """
     with _write_errors(path):
+        _write_facts(part_folder(path), number, facts)
         return _write_pixels(_open_pixels(path), window, pixels)
+
+
+def _write_facts(part: Path, number: int, facts: Mapping[str, NDArray[Any]]) -> None:
+    if not facts:
+        return
+    path = part / _FACTS.format(number)
+    fresh = path.with_name(f"{path.name}.new")
+    with fresh.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **facts)
+    os.replace(fresh, path)
 
 
 def _write_pixels(array: Any, window: tuple[int | slice, ...], pixels: NDArray[Any]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.box import Box
+from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.object_parts import number_type, parts_to_arrays
 from napari_pix2pix.data.volumes import VolumeImage
 from napari_pix2pix.errors import (
     FileError,
@@ -145,6 +147,14 @@ class Job:
     read_limit: int = field(default_factory=read_limit)  # bytes, of the process that plans
 
 
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A translated block."""
+
+    pixels: Pixels  # (C, h, w); of objects they are not numbered yet, but say where each begins
+    facts: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # to number the objects by
+
+
 class Work:
     """Makes the blocks of one image; `measures` tells whether each frame is measured before."""
 
@@ -156,6 +166,17 @@ class Work:
         needs = measures_input(translator.generator, options.norm_statistics)
         self._reads_whole = needs and not job.plan.side
         self.measures = needs and not self._reads_whole
+        # At another pixel size, objects are told apart and numbered on whole frames.
+        is_objects = isinstance(translator.target_codec, InstanceCodec)
+        self.finds_objects = is_objects and not options.resample
+
+    @property
+    def kept_type(self) -> np.dtype[Any]:
+        """The dtype of what is written of blocks."""
+        planes = self.planes
+        if self.finds_objects:
+            return number_type((planes.height, planes.width), planes.depth)
+        return self.translator.part_like(planes, self.job.options.output).dtype
 
     @classmethod
     def open(cls, translator: Translator, job: Job) -> Work:
@@ -188,11 +209,24 @@ class Work:
         if self._reads_whole:
             seen = Box(0, self.planes.height, 0, self.planes.width)
         else:
-            seen = box_seen(self.translator, self.planes, self.job.options, block.box)
+            box = block.box
+            if self.finds_objects:
+                box = box.grown(self.translator.object_halos(self.planes)[-1], self.job.plan.region)
+            seen = box_seen(self.translator, self.planes, self.job.options, box)
         return read_part(self.planes, block.frame, seen)
 
-    def translate(self, read: LazyImage, block: Block, measured: Sequence[Measured] = ()) -> Pixels:
-        """Translate a block, (C, h, w), with its frame's measured statistics for each sample."""
+    def translate(self, read: LazyImage, block: Block, measured: Sequence[Measured] = ()) -> Made:
+        """Translate a block with its frame's measured statistics for each sample."""
+        if self.finds_objects:
+            found = self.translator.find_objects(
+                read,
+                block.frame,
+                block.box,
+                self._samples[0],
+                area=self.job.plan.region,
+                measured=measured[0] if measured else None,
+            )
+            return Made(found.numbers, parts_to_arrays(found.parts))
 
         def draw(number: int) -> Pixels:
             return self.translator.predict_region(
@@ -210,9 +244,8 @@ class Work:
             return draws.spread()
 
         if self.job.summary is None:
-            return draw(0)
-        pixels: Pixels = summarise(spread, [self.job.summary])[self.job.summary]
-        return pixels
+            return Made(draw(0))
+        return Made(summarise(spread, [self.job.summary])[self.job.summary])
 
     @property
     def _seen_together(self) -> str:

@@ -65,12 +65,14 @@ class LocalWorker:
                         raise
                     yield BlockReport(block, False, reason_of(error))
                     continue
-                pixels = work.translate(read, block, measured.get(block.frame, ()))
+                made = work.translate(read, block, measured.get(block.frame, ()))
                 if writing is not None:
                     writing.result()
-                window, laid_out = work.window(block), work.lay_out(pixels)
+                window, laid_out = work.window(block), work.lay_out(made.pixels)
                 checksum = block_checksum(read)
-                writing = writer.submit(image.write, block.number, window, laid_out, checksum)
+                writing = writer.submit(
+                    image.write, block.number, window, laid_out, checksum, made.facts
+                )
                 yield BlockReport(block, True)
             if writing is not None:
                 writing.result()

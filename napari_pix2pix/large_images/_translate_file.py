@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from napari_pix2pix.io.resumable import (
     part_folder,
     remove_part,
     warn_if_changed,
+    with_dtype_for,
 )
 from napari_pix2pix.io.writing import file_axes, translation_axes
 from napari_pix2pix.io.zarr_file import CHUNK
@@ -55,6 +57,7 @@ from napari_pix2pix.large_images._job import (
     parse_region,
 )
 from napari_pix2pix.large_images._local import LocalWorker, complete
+from napari_pix2pix.large_images._number_objects import number_objects
 from napari_pix2pix.large_images.cluster import Cluster
 from napari_pix2pix.translator import Translator
 
@@ -140,10 +143,10 @@ def translate_file(
         job = Job(*names, plan, options, summary, channels)
         work = Work(translator, planes, job)
         run |= {"side": side, "files": record["source"]}
-        kept = translator.part_like(planes, options.output).dtype
-        resumable = ResumableImage(out, spec, run, kept=kept, resume=bool(before))
+        resumable = ResumableImage(out, spec, run, kept=work.kept_type, resume=bool(before))
         if before:
-            resumable.drop_unwritten({b.number: work.window(b) for b in plan.blocks()})
+            windows = {block.number: work.window(block) for block in plan.blocks()}
+            resumable.drop_unwritten(windows, have_facts=work.finds_objects)
         if before and before.get("files") != run["files"]:
             _check_unchanged(work, resumable, source)
         try:
@@ -153,8 +156,15 @@ def translate_file(
             raise
         complete(work, resumable, worker, on_tile)
         warn_if_changed(source, record["source"])
-        codec = translator.target_codec
-        return resumable.finish(codec.dtype_for if isinstance(codec, InstanceCodec) else None)
+        return resumable.finish(_last_step(work, resumable))
+
+
+def _last_step(work: Work, image: ResumableImage) -> Callable[[Any], Any] | None:
+    """Return what numbers objects, or gives their numbers a dtype; None for images."""
+    codec = work.translator.target_codec
+    if work.finds_objects:
+        return partial(number_objects, work, image)
+    return with_dtype_for(codec.dtype_for) if isinstance(codec, InstanceCodec) else None
 
 
 def output_record(
@@ -253,6 +263,8 @@ def _side(
     measures = translator.is_measured_apart(options.norm_statistics)
     if translator.is_predicted_whole(options.norm_statistics) and not measures:
         return 0
+    if isinstance(translator.target_codec, InstanceCodec) and options.resample:
+        return 0
     generator = translator.generator
     size = (planes.height, planes.width) if measures else region.size
     grid = TileGrid.of_network(generator, *size)
@@ -260,7 +272,8 @@ def _side(
     side = block_side(generator, generator.in_channels, grid, device=chosen, planes=planes.depth)
     if measures and not side:
         return 0  # what is measured fits into memory as a whole
-    chunks = side // CHUNK if side else -(-max(region.size) // CHUNK)
+    halo = translator.object_halos(planes)[0]
+    chunks = max(side, 2 * halo) // CHUNK if side else -(-max(region.size) // CHUNK)
     return min(max(chunks, 1) * CHUNK, _LARGEST)
 
 

@@ -143,8 +143,9 @@ def _make(block: Block, measured: Sequence[Measured], *, name: str, job: Job) ->
         return BlockReport(block, False, reason_of(error))
     with _NETWORK_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        pixels = work.translate(read, block, measured)
-    written = write_block(job.out, work.window(block), work.lay_out(pixels))
+        made = work.translate(read, block, measured)
+    laid_out = work.lay_out(made.pixels)
+    written = write_block(job.out, block.number, work.window(block), laid_out, made.facts)
     sentences = (str(w.message) for w in caught if issubclass(w.category, UserWarning))
     checksums = BlockChecksums(block_checksum(read), written)
     return BlockReport(block, True, warnings=tuple(sentences), checksums=checksums)

@@ -234,3 +234,20 @@ def test_no_scheduler_no_worker_no_distributed(gray, monkeypatch):
         connect("tcp://127.0.0.1:1", gray),
     ):
         pass
+
+
+def test_objects_have_the_numbers_of_the_whole(scheduler, tmp_path):
+    rows, columns = np.mgrid[:96, :96] // 12
+    labels = (rows * 8 + columns + 1) * (np.mgrid[:96, :96] % 12 > 2).all(axis=0)
+    image = np.uint8(200) * (labels > 0).astype(np.uint8)
+    fields = {"steps": 80, "width": 8, "target_kind": "instances", "smallest": 4}
+    model = make_model(image[:60, :60], labels[:60, :60].astype(np.uint8), **fields)
+    source = tmp_path / "in.zarr"
+    write_image(source, image, "YX")
+    with connect(scheduler.scheduler_address, model) as cluster:
+        out = translate_file(
+            model, source, read_image(source), tmp_path / "out.zarr", cluster=cluster
+        )
+    found = np.asarray(read_image(out).data)
+    assert found.max() > 32
+    np.testing.assert_array_equal(found, model(image))

@@ -23,7 +23,7 @@ from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.io import _contiguous, _tiff, _tiff_writing
 from napari_pix2pix.io.image_file import ImageFile, ImageSpec
 from napari_pix2pix.io.reading import read_image
-from napari_pix2pix.io.resumable import ResumableImage
+from napari_pix2pix.io.resumable import ResumableImage, with_dtype_for
 from napari_pix2pix.io.writing import write_image
 from napari_pix2pix.large_images import needs_blocks, translate_file
 from napari_pix2pix.napari_layers import snapshot
@@ -84,7 +84,7 @@ def test_more_objects_than_a_format_can_number_are_refused_and_kept(tmp_path):
     labels = np.arange(90_000).reshape(300, 300)
     image.write(0, (slice(None), slice(None)), labels, 1)
     with pytest.raises(InputError, match=r"PNG can't hold uint32 .* a name that ends in \.tif"):
-        image.finish(codec.dtype_for)
+        image.finish(with_dtype_for(codec.dtype_for))
     again = ResumableImage(tmp_path / "out.png", spec, {}, kept=kept, resume=True)
     assert [again.done[0].source, *again.done] == [1, 0]
     np.testing.assert_array_equal(again._pixels, labels)
