@@ -236,7 +236,7 @@ class Predictor:
         They are tried in their order; images have none.
         """
         codec = self.target_codec
-        depth = self._as_volumes(image).depth
+        depth = as_seen(image, self.ndim).depth
         return object_halos(codec, depth) if isinstance(codec, InstanceCodec) else [0]
 
     def predict_window(
