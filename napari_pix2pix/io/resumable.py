@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +158,9 @@ class ResumableImage:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged in one of many ways
             raise FileError(
                 f"{path} can't be read ({error}): resume the run, which makes that block again.",
                 remedies=(Remedy.RESUME,),
