@@ -150,7 +150,8 @@ def _find_planes(
     whole, *parts = np.array(fits).T
     best = int(whole.argmax())
     agreeing = float(np.median([abs(int(part.argmax()) - best) for part in parts]))
-    if whole[best] < _BETTER_PLANE * whole[most] or agreeing > 0:
+    # Where nothing fits, all are 0.
+    if whole[best] <= _BETTER_PLANE * whole[most] or agreeing > 0:
         return 0
     return None if abs(best - most) == most else best - most
 

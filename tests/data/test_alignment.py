@@ -243,6 +243,14 @@ def test_unlike_volumes_have_no_shift_along_z():
     assert found.planes == 0
 
 
+@pytest.mark.parametrize("planes", [2, 9])
+def test_blank_volumes_are_not_said_to_lie_some_planes_away(planes):
+    blank = np.zeros((planes, 120, 120), np.float32)
+    found = check(Pair(blank, blank + 1), volumes=True)
+    assert not found.known
+    assert "share too little structure" in found.sentence
+
+
 def test_shift_beyond_the_planes_that_are_looked_at_is_not_known():
     source, target = cells_of_volume()
     found = check(Pair(source[:-5], target[5:]), volumes=True)
