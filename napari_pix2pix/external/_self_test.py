@@ -27,7 +27,8 @@ def check_test_images(network: SteppedNetwork, described: Description, files: Pa
     made = network.fitted(lambda: given, size)(torch.from_numpy(given)[None]).numpy()[0]
     span = max(float(np.ptp(wanted)), 1e-3)
     is_same = made.shape == wanted.shape
-    if not is_same or (np.abs(made - wanted) > _TOLERANCE * span).mean() > _MOST_OFF:
+    # What is NaN is off, too.
+    if not is_same or (~(np.abs(made - wanted) <= _TOLERANCE * span)).mean() > _MOST_OFF:
         raise FileError(
             f"{files.path} makes another image of its test image than it says, so its network is "
             "not the one that it is taken for: export it as ONNX."

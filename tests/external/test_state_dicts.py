@@ -1,6 +1,7 @@
 """Packages whose only weights are a PyTorch state dict: of known architectures, and of others."""
 
 import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -107,6 +108,17 @@ def test_a_network_that_does_something_else_with_the_test_image_is_refused(unet,
     bare = UNet(1, 1, depth=3, width=4, activation="linear").eval()
     bare.load_state_dict(unet.state_dict())
     path = write(tmp_path / "others.zip", bare, "UnetGenerator")
+    with pytest.raises(FileError, match="makes another image of its test image"):
+        load(path)
+
+
+def test_a_network_that_makes_nothing_but_nan_is_refused(unet, tmp_path):
+    image, broken = gray_noise(64, 64, seed=1), deepcopy(unet)
+    for layer in broken.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_var.fill_(-1)  # which is finite
+    tests = image[None, None], output_of(unet, image)
+    path = write(tmp_path / "others.zip", broken, "UnetGenerator", tests=tests)
     with pytest.raises(FileError, match="makes another image of its test image"):
         load(path)
 
