@@ -57,15 +57,19 @@ def check_ome_claims(root: ElementTree.Element, path: Path) -> None:
     for element in root.iter():
         name = element.tag.rpartition("}")[2]
         if name == "Pixels":
-            check_pages(prod(_whole(element, key) for key in _PLANES), path)
+            check_pages(prod(_whole(element, key, path) for key in _PLANES), path)
         elif name == "TiffData":
-            check_pages(_whole(element, "PlaneCount"), path)
+            check_pages(_whole(element, "PlaneCount", path), path)
 
 
-def _whole(element: ElementTree.Element, key: str) -> int:
+def _whole(element: ElementTree.Element, key: str, path: Path) -> int:
+    """Return a whole number that OME-XML states, 1 at least."""
     text = element.get(key, "1").strip()
     if len(text) > 20 or not text.isdecimal():
-        raise FileError(f"it says {key} of {text[:20]!r}, and a whole number is needed")
+        raise FileError(
+            f"{path} says {key} of {text[:20]!r}, and a whole number is needed: it is damaged; "
+            "copy or export it again."
+        )
     return max(1, int(text))
 
 

@@ -127,6 +127,14 @@ def test_description_that_claims_more_planes_than_there_are(tmp_path, stated, cl
         read_image(path)
 
 
+def test_description_whose_numbers_are_none_is_named_with_its_file(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, gray_noise(3, 20, 20), metadata={"axes": "ZYX"})
+    tifffile.tiffcomment(path, tifffile.tiffcomment(path).replace('SizeC="1"', 'SizeC="one"'))
+    with pytest.raises(FileError, match=r"a.ome.tif says SizeC of 'one', .* copy or export"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("keep", [0.3, 0.5, 0.9])
 @pytest.mark.parametrize(
     "options",
