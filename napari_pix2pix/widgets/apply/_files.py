@@ -28,13 +28,12 @@ from napari_pix2pix.widgets.common.elements import (
     push_button,
     row_of,
 )
-from napari_pix2pix.widgets.common.known_models import ModelEntry
+from napari_pix2pix.widgets.common.known_models import NO_MODEL, ModelEntry
 from napari_pix2pix.widgets.common.path_field import PathField
 from napari_pix2pix.widgets.common.runner import Runner
 
 if TYPE_CHECKING:
     import napari.viewer
-
 
 _PERIOD = 300  # milliseconds between two looks at the progress
 _SUMMARY = "mean,std"
@@ -134,7 +133,7 @@ class FilesForm(QWidget):
         assert ask_for_model is not None  # the dock is there as long as its parts
         model, options = ask_for_model()
         if model is None:
-            raise InputError("Choose a model that can be read: train one, or open a file.")
+            raise InputError(NO_MODEL)
         if not model.is_unread and not model.read_info().channels:
             raise InputError("This model takes no source: it can't translate files.")
         given, out = self.input.path, self.out.path

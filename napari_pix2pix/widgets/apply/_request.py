@@ -26,14 +26,12 @@ from napari_pix2pix.napari_layers import (
 )
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.apply.work import Job
-from napari_pix2pix.widgets.common.known_models import ModelEntry
+from napari_pix2pix.widgets.common.known_models import NO_MODEL, ModelEntry
 from napari_pix2pix.widgets.common.result_layers import ResultSpec, results_of
 from napari_pix2pix.widgets.common.settings import read_settings
 
 if TYPE_CHECKING:
     import napari.viewer
-
-    from napari_pix2pix.data.lazy_image import LazyImage
 
 
 def make_job(
@@ -138,7 +136,7 @@ class FormState:
         """Return what is to be done and the opened images; raises `InputError` if it can't be."""
         model, card = self.model, self.card
         if model is None or card is None:
-            raise InputError("Choose a model that can be read: train one, or open a file.")
+            raise InputError(NO_MODEL)
         self._check_samples(card)
         quantiles = parse_quantiles(self.quantiles) if self.options.samples > 1 else ()
         if self.follows_view and (reason := why_whole(card, self.options, replaces=self.replaces)):

@@ -21,6 +21,7 @@ from napari_pix2pix.widgets.apply._forms import GenerateForm, GenerateProgress, 
 from napari_pix2pix.widgets.apply._request import FormState, with_preferred_device
 from napari_pix2pix.widgets.apply._run import NewLayer
 from napari_pix2pix.widgets.apply._unlikeness_map import compare_with_training
+from napari_pix2pix.widgets.common.known_models import NO_MODEL
 from napari_pix2pix.widgets.common.legend import DISCRIMINATOR_MAP, UNLIKENESS_MAP, Meaning
 from napari_pix2pix.widgets.common.runner import Runner, Work
 
@@ -52,7 +53,7 @@ class ExtraTask(QObject):
         """Show where a layer looks false to the discriminator; raises `InputError` without one."""
         model, card = state.model, state.card
         if model is None or card is None:
-            raise InputError("Choose a model that can be read: train one, or open a file.")
+            raise InputError(NO_MODEL)
         has_source = bool(card.channels)
         request = map_request(
             self._viewer, state.groups, state.options.condition, has_source=has_source

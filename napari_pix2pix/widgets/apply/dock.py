@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from napari_pix2pix.napari_layers import (
-    KEY,
-)
+from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.widgets.apply._notes import RunNotes
 from napari_pix2pix.widgets.apply._request import with_preferred_device
 from napari_pix2pix.widgets.apply._run import ApplyRun, NewLayer
@@ -18,10 +16,7 @@ from napari_pix2pix.widgets.apply._view_tiles import Followers, is_followed
 from napari_pix2pix.widgets.commands import bind_shortcuts, open_dock
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
-from napari_pix2pix.widgets.common.legend import (
-    DEVIATION,
-    Meaning,
-)
+from napari_pix2pix.widgets.common.legend import DEVIATION, Meaning
 from napari_pix2pix.widgets.runs.gallery import show_gallery
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from napari_pix2pix.widgets.common.elements import (
     row_of,
     runs_button,
 )
-from napari_pix2pix.widgets.common.known_models import MODEL_FILES, ModelEntry, models
+from napari_pix2pix.widgets.common.known_models import MODEL_FILES, NO_MODEL, ModelEntry, models
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import read_settings
 
@@ -131,7 +131,7 @@ class ModelPicker(QWidget):
         Another choice of a model takes the weights that it names.
         """
         if self._model is None or self._info is None:
-            raise InputError("Choose a model that can be read: train one, or open a file.")
+            raise InputError(NO_MODEL)
         self._info.with_weights(weights)
         self._show(replace(self._model, weights=weights))
 

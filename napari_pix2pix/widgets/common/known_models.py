@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_pix2pix.io.hub import repository_name
-from napari_pix2pix.io.model_header import (
-    DESCRIPTIONS,
-    is_foreign,
-    model_files,
-)
+from napari_pix2pix.io.model_header import DESCRIPTIONS, is_foreign, model_files
 from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.training.model_info import ModelInfo, read_model_info
 from napari_pix2pix.widgets.common.settings import memory, read_settings
@@ -26,6 +22,8 @@ if TYPE_CHECKING:
 # What file dialogs offer: models to train on, and models to apply.
 WEIGHT_FILES = "Models (*.safetensors *.pth *.pt)"
 MODEL_FILES = "Models (*.safetensors *.pth *.pt *.onnx *.zip rdf.yaml bioimageio.yaml)"
+# What a dock says that needs a model.
+NO_MODEL = "Choose a model that can be read: train one, or open a file."
 
 _MOST_FILES = 10
 _MOST_MODELS = 4  # in memory at a time, besides those that no file holds

@@ -21,7 +21,7 @@ from napari_pix2pix.napari_layers import (
     with_model_channels,
 )
 from napari_pix2pix.widgets.commands import open_dock
-from napari_pix2pix.widgets.common.known_models import ModelEntry
+from napari_pix2pix.widgets.common.known_models import NO_MODEL, ModelEntry
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
 from napari_pix2pix.widgets.common.legend import DIFFERENCE, LABELS_DIFFER
 from napari_pix2pix.widgets.common.model_dock import ModelDock
@@ -287,7 +287,7 @@ class EvaluateDock(ModelDock):
         predictions = () if by_model else view.prediction.layers
         truth, sources = view.truth.layers, view.sources.layers
         if by_model and self.model is None:
-            raise InputError("Choose a model that can be read: train one, or open a file.")
+            raise InputError(NO_MODEL)
         if by_model and not sources:
             raise InputError("Choose the source that the model translates.")
         if not by_model and not predictions:

@@ -18,7 +18,6 @@ from napari_pix2pix.widgets.runs.file_choice import FileChoice
 
 Origin = Literal["layers", "folders", "table", "aligned"]
 
-
 _SIDES = "left", "right"
 
 
