@@ -1,8 +1,8 @@
 """Objects of an image that are told apart part by part, and get the numbers of the whole."""
 # Each part sees a halo that the largest object of the training fits into, and a larger one where an
-# object reaches farther. Until all parts are known, an object has
-# the number of its first pixel in the frame: all parts that see it whole give it the same. What one
-# part sees as another object than its neighbour does is joined where the two overlap.
+# object reaches farther. Until all parts are known, an object has the number of its first pixel in
+# the frame: all parts that see it whole give it the same. What one part sees as another object than
+# its neighbour does is joined where the two overlap.
 
 from __future__ import annotations
 

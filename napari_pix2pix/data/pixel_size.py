@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from statistics import median
 from typing import NamedTuple
@@ -88,6 +88,24 @@ class PixelSize:
             return None
         z = None if own.z is None or other.z is None else own.z / other.z
         return Factors(own.y / other.y, own.x / other.x, z)
+
+
+def told_size(
+    stated: PixelSize | None,
+    pixel_size: float | None,
+    plane_distance: float | None,
+    unit: str = "micrometer",
+) -> PixelSize | None:
+    """Return the stated size, with what a user tells in this unit in its place.
+
+    It is None where no pixel size is known: a distance of planes alone is not enough.
+    """
+    if pixel_size is None and plane_distance is None:
+        return stated
+    size = None if stated is None else stated.in_unit(unit)
+    if pixel_size is not None:
+        size = PixelSize(pixel_size, pixel_size, None if size is None else size.z, unit)
+    return size if size is None or plane_distance is None else replace(size, z=plane_distance)
 
 
 def median_size(sizes: Iterable[PixelSize | None]) -> PixelSize | None:

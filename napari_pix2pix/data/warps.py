@@ -147,14 +147,9 @@ def _places(displacements: Displacements, area: Box, window: Box) -> NDArray[np.
 
 def _around(places: NDArray[np.float64], area: Box) -> Box:
     """Return the part of an area that interpolation at these places needs."""
-    low = np.floor(places.min(axis=(1, 2))).astype(int) - _SPLINE_REACH
-    high = np.ceil(places.max(axis=(1, 2))).astype(int) + _SPLINE_REACH + 1
-    return Box(
-        max(area.top, int(low[0])),
-        min(area.bottom, int(high[0])),
-        max(area.left, int(low[1])),
-        min(area.right, int(high[1])),
-    )
+    top, left = np.floor(places.min(axis=(1, 2))).astype(int).tolist()
+    bottom, right = np.ceil(places.max(axis=(1, 2))).astype(int).tolist()
+    return Box(top, bottom + 1, left, right + 1).grown(_SPLINE_REACH, area)
 
 
 def _sample(channel: NDArray[np.generic], places: NDArray[np.float64]) -> NDArray[np.float64]:

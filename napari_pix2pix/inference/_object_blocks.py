@@ -22,7 +22,7 @@ from napari_pix2pix.data.object_parts import (
 )
 from napari_pix2pix.inference._frame_job import FrameRun
 from napari_pix2pix.inference._run_tiles import FloatPlanes, ReadPlanes, iter_tiles
-from napari_pix2pix.inference.tiling import mosaic
+from napari_pix2pix.inference.tiling import mosaic_region
 
 
 def needs_blocks(codec: Codec, run: FrameRun, depth: int) -> TypeGuard[InstanceCodec]:
@@ -51,11 +51,10 @@ def decode_in_blocks(
                     done += own.pixels
                     if done < run.area.pixels:
                         yield own, done, None
-            given, planes = mosaic(tiles)
+            planes = mosaic_region(tiles, seen)
             tiles.clear()
-            cut = seen.within(given)
             found = find_objects(
-                planes[..., cut.rows, cut.columns],
+                planes,
                 seen,
                 block,
                 area=run.area,

@@ -34,7 +34,13 @@ from napari_pix2pix.inference.norm_statistics import (
 )
 from napari_pix2pix.inference.options import NormStatistics, PredictOptions
 from napari_pix2pix.inference.resampled import predict_resampled, resample_image
-from napari_pix2pix.inference.tiling import FrameCollector, OnTile, PredictedTile, mosaic
+from napari_pix2pix.inference.tiling import (
+    FrameCollector,
+    OnTile,
+    PredictedTile,
+    mosaic,
+    mosaic_region,
+)
 from napari_pix2pix.inference.unlikeness import Cells
 
 
@@ -182,9 +188,7 @@ class Predictor:
         )
         if tiles[-1].invalid:
             warn_of_invalid(self.source_codec)
-        box, pixels = mosaic([(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None])
-        wanted = region.within(box)
-        return pixels[..., wanted.rows, wanted.columns]
+        return mosaic_region(_with_pixels(tiles), region)
 
     def find_objects(
         self,
@@ -216,12 +220,8 @@ class Predictor:
                 )
             )
             invalid = tiles[-1].invalid
-            given, planes = mosaic(
-                [(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None]
-            )
+            planes = mosaic_region(_with_pixels(tiles), seen)
             tiles.clear()
-            cut = seen.within(given)
-            planes = planes[..., cut.rows, cut.columns]
             found = find_objects(planes, seen, box, area=area, size=size, codec=codec, halo=halo)
             del planes  # before more of them are made
             if not found.cut:
@@ -260,7 +260,7 @@ class Predictor:
             device=str(device_of(self.generator)),  # where it is trained
         )
         tiles = self.predict(image, options, decoded=decoded)
-        return mosaic([(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None])[1]
+        return mosaic(_with_pixels(tiles))[1]
 
     def predict_cells(
         self,
@@ -368,6 +368,11 @@ class Predictor:
             noise=self.noise,
             usual=usual,
         )
+
+
+def _with_pixels(tiles: Iterable[PredictedTile]) -> list[tuple[Box, NDArray[Any]]]:
+    """Return where tiles lie and their pixels, for those that have any."""
+    return [(tile.box, tile.pixels) for tile in tiles if tile.pixels is not None]
 
 
 def condition_index(conditions: Sequence[Hashable], condition: Hashable) -> int:

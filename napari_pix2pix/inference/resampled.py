@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec, Output
 from napari_pix2pix.data.lazy_image import LazyImage
-from napari_pix2pix.data.pixel_size import PixelSize, planes_note, size_note
+from napari_pix2pix.data.pixel_size import PixelSize, planes_note, size_note, told_size
 from napari_pix2pix.data.resampling import ResampledImage, Resampling
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
@@ -42,24 +42,19 @@ class _Predictor(Protocol):
     ) -> Iterator[PredictedTile]: ...
 
 
-def size_of(image: LazyImage, options: PredictOptions, model: PixelSize | None) -> PixelSize | None:
+def _size_of(
+    image: LazyImage, options: PredictOptions, model: PixelSize | None
+) -> PixelSize | None:
     """Return how large an image's pixels are: what the options say, or else the image."""
     unit = "micrometer" if model is None else model.unit
-    stated = image.pixel_size
-    told, z = options.pixel_size, options.plane_distance
-    if told is None and z is None:
-        return stated
-    own = None if stated is None else stated.in_unit(unit)
-    if told is not None:
-        own = PixelSize(told, told, None if own is None else own.z, unit)
-    return own if own is None or z is None else replace(own, z=z)
+    return told_size(image.pixel_size, options.pixel_size, options.plane_distance, unit)
 
 
 def pixel_size_note(image: LazyImage, options: PredictOptions, model: PixelSize | None) -> str:
     """Say that an image's pixels are not as large as the model's; "" if it is resampled."""
     if options.resample:
         return ""
-    return size_note(size_of(image, options, model), model)
+    return size_note(_size_of(image, options, model), model)
 
 
 def plane_distance_note(
@@ -68,7 +63,7 @@ def plane_distance_note(
     """Say that planes are not as far apart as the model's; "" if volumes are resampled."""
     if options.resample and ndim == 3:
         return ""
-    return planes_note(size_of(image, options, model), model, z_context, ndim)
+    return planes_note(_size_of(image, options, model), model, z_context, ndim)
 
 
 def resample_image(
@@ -78,7 +73,7 @@ def resample_image(
 
     `codec` is that of the sources.
     """
-    size = size_of(image, options, model)
+    size = _size_of(image, options, model)
     if model is None:
         raise InputError(
             "The model does not know the pixel size that it was trained on, so it can't resample: "

@@ -231,6 +231,13 @@ def mosaic(parts: Sequence[tuple[Box, NDArray[Any]]]) -> tuple[Box, NDArray[Any]
     return area, put_together(parts, area)
 
 
+def mosaic_region(parts: Sequence[tuple[Box, NDArray[Any]]], region: Box) -> NDArray[Any]:
+    """Put parts together that cover more than a region, and return that, (C, h, w)."""
+    area, pixels = mosaic(parts)
+    wanted = region.within(area)
+    return pixels[..., wanted.rows, wanted.columns]
+
+
 def _empty(part: NDArray[Any], area: Box) -> NDArray[Any]:
     """Return an array of an area, (C, H, W), or of a volume's, for parts like this one."""
     shape = (*part.shape[:-2], *area.size)

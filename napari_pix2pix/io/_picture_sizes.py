@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 Size = tuple[int, int, int]  # width, height, bytes of one pixel
 
-_NETPBM = re.compile(rb"P([2356])(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s")
+NETPBM = re.compile(rb"P([2356])(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s")
 _RADIANCE = re.compile(rb"[-+]Y\s+(\d+)\s+[-+]X\s+(\d+)\s*\n")
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the kind of colours
 _COLOURS = 3  # where a format hides their number
@@ -93,7 +93,7 @@ def _of_radiance(start: bytes) -> Size | None:
 
 
 def _of_netpbm(start: bytes) -> Size | None:
-    found = _NETPBM.match(start)
+    found = NETPBM.match(start)
     if found is None:
         return None
     kind, width, height, highest = map(int, found.groups())
@@ -101,5 +101,10 @@ def _of_netpbm(start: bytes) -> Size | None:
 
 
 _READERS: tuple[Callable[[bytes], Size | None], ...] = (
-    *(_of_png, _of_jpeg_2000, _of_jpeg_xl, _of_avif, _of_radiance, _of_netpbm),
+    _of_png,
+    _of_jpeg_2000,
+    _of_jpeg_xl,
+    _of_avif,
+    _of_radiance,
+    _of_netpbm,
 )

@@ -20,14 +20,13 @@ from PIL import Image, ImageSequence
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.io._orientation import as_shown
-from napari_pix2pix.io._picture_sizes import picture_size
+from napari_pix2pix.io._picture_sizes import NETPBM, picture_size
 from napari_pix2pix.io._regular_files import is_regular
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.read_limits import check_picture
 
 Pixels = NDArray[Any]
 
-_NETPBM = re.compile(rb"P([2356])(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s+(\d+)\s")
 # Of formats whose values may have more than 8 bits, which Pillow cuts off, or that it can't read.
 _DECODERS: tuple[tuple[bytes, Callable[[bytes], Pixels]], ...] = (
     (rb"\x89PNG.{20}\x10", imagecodecs.png_decode),
@@ -35,7 +34,7 @@ _DECODERS: tuple[tuple[bytes, Callable[[bytes], Pixels]], ...] = (
     (rb"\xff\x0a|\0{3}\x0cJXL ", imagecodecs.jpegxl_decode),
     (rb".{4}ftypavif", imagecodecs.avif_decode),
     (rb"#\?R(ADIANC|GB)E", imagecodecs.rgbe_decode),
-    (_NETPBM.pattern, lambda content: _decode_netpbm(content)),
+    (NETPBM.pattern, lambda content: _decode_netpbm(content)),
 )
 # Those that Pillow tells by their first bytes, and that it reads as they are.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "SGI", "PSD", "ICO", "QOI")
@@ -196,7 +195,7 @@ def _codes(colours: Pixels) -> Pixels:
 
 def _decode_netpbm(content: bytes) -> Pixels:
     """Decode PGM and PPM as they are; Pillow stretches values to 8 or 16 bits."""
-    header = _NETPBM.match(content)
+    header = NETPBM.match(content)
     assert header is not None
     kind, width, height, highest = map(int, header.groups())
     shape = (height, width) if kind in (2, 5) else (height, width, 3)

@@ -148,7 +148,7 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class TranslatedBlock:
     """A translated block."""
 
     pixels: Pixels  # (C, h, w); of objects they are not numbered yet, but say where each begins
@@ -215,7 +215,9 @@ class Work:
             seen = box_seen(self.translator, self.planes, self.job.options, box)
         return read_part(self.planes, block.frame, seen)
 
-    def translate(self, read: LazyImage, block: Block, measured: Sequence[Measured] = ()) -> Made:
+    def translate(
+        self, read: LazyImage, block: Block, measured: Sequence[Measured] = ()
+    ) -> TranslatedBlock:
         """Translate a block with its frame's measured statistics for each sample."""
         if self.finds_objects:
             found = self.translator.find_objects(
@@ -226,7 +228,7 @@ class Work:
                 area=self.job.plan.region,
                 measured=measured[0] if measured else None,
             )
-            return Made(found.numbers, parts_to_arrays(found.parts))
+            return TranslatedBlock(found.numbers, parts_to_arrays(found.parts))
 
         def draw(number: int) -> Pixels:
             return self.translator.predict_region(
@@ -244,8 +246,8 @@ class Work:
             return draws.spread()
 
         if self.job.summary is None:
-            return Made(draw(0))
-        return Made(summarise(spread, [self.job.summary])[self.job.summary])
+            return TranslatedBlock(draw(0))
+        return TranslatedBlock(summarise(spread, [self.job.summary])[self.job.summary])
 
     @property
     def _seen_together(self) -> str:

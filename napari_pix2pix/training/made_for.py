@@ -12,7 +12,7 @@ import numpy as np
 from napari_pix2pix.data.channel_look import Looks, shared_looks
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.data.pixel_size import PixelSize, median_size
+from napari_pix2pix.data.pixel_size import PixelSize, median_size, told_size
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,7 @@ def size_of_pairs(
     """Return the median of what pairs state, or what is told in micrometers in its place."""
     # Most programs write the size into both, some into one.
     stated = median_size(pair.source.pixel_size or pair.target.pixel_size for pair in pairs)
-    if pixel_size is None and plane_distance is None:
-        return stated
-    known = None if stated is None else stated.in_unit("micrometer")
-    if pixel_size is not None:
-        known = PixelSize(pixel_size, pixel_size, None if known is None else known.z)
-    return known if known is None or plane_distance is None else replace(known, z=plane_distance)
+    return told_size(stated, pixel_size, plane_distance)
 
 
 def collect_made_for(
