@@ -149,8 +149,8 @@ class ImagePredictor(Predictor):
             The same frames, height and width, with channels as the targets of the training had
             them. A layer lies where its source does, and is not yet in a viewer. Where the targets
             of the training were a layer each, or have channels with names or colours of their own,
-            it is a list of layers, one for each. Several samples
-            have an axis of their own in front; of a layer, they are a list of results.
+            it is a list of layers, one for each. Several samples have an axis of their own in
+            front; of a layer, they are a list of results.
 
         Raises
         ------

@@ -87,8 +87,8 @@ def models(tmp_path_factory) -> Path:
     make_model([image, image], [image, image], condition=["DAPI", "MAP2"]).save(
         folder / "markers.safetensors"
     )
-    kinds = {"condition": ["GFP", "RFP"], "adversarial_weight": 1.0}
-    make_model(None, [image, image], **kinds).save(folder / "maker.safetensors")
+    kinds = {"condition": ["GFP", "RFP", "phase"], "adversarial_weight": 1.0}
+    make_model(None, [image] * 3, **kinds).save(folder / "maker.safetensors")
     whole = {"source_normalisation": "dtype", "target_normalisation": "dtype"}
     colour = make_model(rgb, rgb, dropout=0.5, **paper, **whole)
     (folder / "checkpoints/facades").mkdir(parents=True)
