@@ -6,6 +6,7 @@ from dataclasses import replace
 import dask.array as da
 import numpy as np
 import pytest
+import torch
 from helpers import make_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,10 +30,16 @@ class SameAgain(ExternalNetwork):
     """A network whose output is its input: planes of objects come as the image's channels."""
 
     in_channels, stride, halo, least_size, tile = 4, 4, 6, 4, None
-    measures, digest, bytes_per_pixel = False, "0" * 16, 64.0
+    measures, digest, bytes_per_pixel, library = False, "0" * 16, 64.0, ""
 
     def forward(self, planes):
         return planes
+
+    def choose_device(self, wanted):
+        return torch.device("cpu")
+
+    def use(self, device):
+        pass
 
     def fitted(self, read, size):
         return self
