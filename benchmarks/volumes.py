@@ -25,9 +25,10 @@ from scipy import ndimage
 
 from napari_pix2pix import Translator, train
 from napari_pix2pix.metrics.labels import label_counts, pool_label_scores
+from napari_pix2pix.training.events import Event, Step
 
 _ABOVE = 6  # planes
-_TIMED = 5, 30  # steps of two trainings, whose difference tells what a step takes
+_TIMED, _WARM_UP = 30, 5  # steps that tell what a step takes, without the first ones
 _WAYS: Mapping[str, dict[str, Any]] = {
     "2D": {"ndim": 2},
     "2.5D": {"ndim": 2, "z_context": 2},
@@ -52,12 +53,15 @@ class Budget:
     def steps(self, name: str, source: Any, target: Any, fields: Mapping[str, Any]) -> int:
         """Return how many steps a way may take."""
         if name not in self._steps:
-            took = []
-            for steps in _TIMED:
-                began = time.process_time()
-                train(source, target, steps=steps, device="cpu", **fields)
-                took.append(time.process_time() - began)
-            each = max(took[1] - took[0], 1e-3) / (_TIMED[1] - _TIMED[0])
+            times: list[float] = []
+
+            def note(event: Event) -> None:
+                if isinstance(event, Step):
+                    times.append(time.process_time())
+
+            train(source, target, steps=_TIMED, device="cpu", callback=note, **fields)
+            counted = times[_WARM_UP:]
+            each = (counted[-1] - counted[0]) / (len(counted) - 1)
             self._steps[name] = max(1, round(self._seconds / each))
         return self._steps[name]
 

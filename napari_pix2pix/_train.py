@@ -19,6 +19,7 @@ from napari_pix2pix.inference.options import check_callable
 from napari_pix2pix.inference.predictor import Predictor
 from napari_pix2pix.io.locks import locked
 from napari_pix2pix.io.outputs import check_apart
+from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.napari_layers import read_pair, read_pairs
 from napari_pix2pix.napari_layers.keep_responsive import ProgressReporter, run_responsive
 from napari_pix2pix.training.checkpoints import (
@@ -235,7 +236,7 @@ def training_events(
     control.preparing = config.processes == 1  # the others would wait for one that ends at once
     path, old = checkpoint_paths(checkpoint, resume)
     if isinstance(start, str | Path):
-        check_apart([path], [Path(start)])
+        check_apart([path], [as_path(start)])
     before = None if old is None else read_checkpoint(old)
     if before is not None:
         config = before.fill(config)

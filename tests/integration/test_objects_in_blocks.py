@@ -31,10 +31,16 @@ class SameAgain(ExternalNetwork):
     """A network whose output is its input: planes of objects come as the image's channels."""
 
     in_channels, stride, halo, least_size, tile = 4, 4, 6, 4, None
-    measures, digest, bytes_per_pixel = False, "0" * 16, 64.0
+    measures, digest, bytes_per_pixel, library = False, "0" * 16, 64.0, ""
 
     def forward(self, planes):
         return planes
+
+    def choose_device(self, wanted):
+        return torch.device("cpu")
+
+    def use(self, device):
+        pass
 
     def fitted(self, read, size):
         return self
