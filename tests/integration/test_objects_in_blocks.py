@@ -45,12 +45,6 @@ class SameAgain(ExternalNetwork):
     def fitted(self, read, size):
         return self
 
-    def choose_device(self, wanted):
-        return torch.device("cpu")
-
-    def use(self, device):
-        pass
-
 
 def grains(height: int, width: int, seed: int) -> np.ndarray:
     """Label rectangles of some pixels, most of which touch others."""
