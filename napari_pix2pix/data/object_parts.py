@@ -67,7 +67,7 @@ class PackedNumbers:
 
 
 def object_halos(codec: InstanceCodec, depth: int) -> list[int]:
-    """Return how many pixels around a box its objects are told apart by: one that suffices."""
+    """Return halos in pixels, to tell the objects of a box apart by the first one that suffices."""
     most = _side(depth) // 3
     return sorted({min(times * codec.halo, most) for times in (1, 2, 4)})
 

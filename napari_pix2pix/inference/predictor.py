@@ -231,9 +231,9 @@ class Predictor:
         return found
 
     def object_halos(self, image: LazyImage) -> list[int]:
-        """Return how many pixels around a part its objects are told apart by, at first and at most.
+        """Return halos in pixels, to tell a part's objects apart by the first one that suffices.
 
-        They are tried in their order; images have none.
+        It is 0 alone where the targets are no objects.
         """
         codec = self.target_codec
         depth = as_seen(image, self.ndim).depth

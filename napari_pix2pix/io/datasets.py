@@ -41,7 +41,8 @@ class PairSets:
     validation: list[Pair]
     notes: list[str]
     files: list[Path] = field(default_factory=list)  # all that were read
-    before: dict[Path, list[int]] = field(default_factory=dict)  # what they were like, see below
+    # Their fingerprints when they were opened.
+    before: dict[Path, list[int]] = field(default_factory=dict)
 
     def changes(self) -> list[str]:
         """Say which files have changed since they were opened: large ones are read in parts."""

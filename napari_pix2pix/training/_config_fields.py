@@ -502,9 +502,9 @@ def derive_fields(kind: DerivedKind | None, model: str) -> tuple[str, ...]:
 def unused_derive_field(config: ConfigFields) -> str | None:
     """Return a field that was set for another kind of source than the config makes."""
     used = derive_fields(config.derive, config.derive_model)
-    unused = (name for name in ConfigFields.model_fields if name.startswith("derive_"))
-    differ = (name for name in unused if getattr(config, name) != _default(name))
-    return next((name for name in differ if name not in used), None)
+    names = (name for name in ConfigFields.model_fields if name.startswith("derive_"))
+    unused = (name for name in names if name not in used)
+    return next((name for name in unused if getattr(config, name) != _default(name)), None)
 
 
 def _derive_options(kind: DerivedKind | None, model: str) -> tuple[str, ...]:

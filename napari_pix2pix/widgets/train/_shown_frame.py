@@ -34,7 +34,7 @@ def shown_frame(
 def with_shown_frame(
     hold_out: str, viewer: napari.viewer.Viewer, rows: Sequence[PairChoice], index: int
 ) -> str:
-    """Add the frame that is shown of a pair to what ``hold_out`` of `TrainConfig` names.
+    """Add the frame that is shown of a pair, by its row, to ``hold_out`` of `TrainConfig`.
 
     Raises `InputError` if the layers can't be a pair.
     """
