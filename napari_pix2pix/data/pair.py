@@ -54,6 +54,9 @@ class Pair:
         Names of the target's channels, such as stains, where neither file nor layers have them.
     name : str
         What errors and notes call the pair.
+    group : hashable, optional
+        What the pair belongs to, such as a well or a patient. Pairs of one group are held out
+        together, where there are several groups.
 
     Examples
     --------
@@ -71,12 +74,13 @@ class Pair:
     channel_axis: int | tuple[int | None, int | None] | None = None
     channel_names: Sequence[str] = ()
     name: str = ""
+    group: Hashable | None = None
 
     def __repr__(self) -> str:
         parts = [f"source={_describe(self.source)}", f"target={_describe(self.target)}"]
         parts += [
             f"{key}={_describe(value)}"
-            for key in ("condition", "mask", "channel_axis")
+            for key in ("condition", "mask", "channel_axis", "group")
             if (value := getattr(self, key)) is not None
         ]
         return f"Pair({', '.join([*parts, f'name={self.name!r}'])})"
@@ -93,6 +97,7 @@ class OpenPair:
     name: str
     # What sources and targets usually hold, to find hot pixels by; None where they aren't sought.
     usual: tuple[Intensities | None, Intensities | None] = (None, None)
+    group: Hashable | None = None
 
     @property
     def height(self) -> int:
@@ -245,7 +250,7 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
     mask = None if pair.mask is None else _open_mask(pair.mask, target, name)
     if z_context and source.channels:
         source = ImageWithContext(source, z_context)
-    return OpenPair(source, target, mask, pair.condition, name)
+    return OpenPair(source, target, mask, pair.condition, name, group=pair.group)
 
 
 def _names_of(pair: Pair) -> list[str]:
