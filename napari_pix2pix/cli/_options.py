@@ -39,6 +39,11 @@ channels_option = click.option(
     help="Channels to take of the source: numbers from 0, or names as in the file: 0,2 or "
     "Phase,DAPI.  [default: those of the model by their names, else all]",
 )
+wells_option = click.option(
+    "--wells",
+    help="Of plates (OME-Zarr, HCS) only these wells: names, or patterns in quotes, such as "
+    "'A1,B*'; a row's name stands for its wells.  [default: all]",
+)
 device_option = click.option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
 weights_option = click.option(
     "--weights",
@@ -62,8 +67,8 @@ _PAIRS_OPTIONS = (
         type=PATH,
         help="CSV table of pairs, instead of SOURCE and TARGET. Columns: source, target and, if "
         "you need them, condition, mask, set (train or validation), source_axes, target_axes, "
-        "mask_axes, source_channels and target_channels. Leave source out if no pair has one. "
-        "Paths are relative to the table; options stand for empty cells.",
+        "mask_axes, source_channels, target_channels and wells. Leave source out if no pair has "
+        "one. Paths are relative to the table; options stand for empty cells.",
     ),
     click.option(
         "--match",
@@ -108,6 +113,7 @@ _PAIRS_OPTIONS = (
         "--target-channels",
         help="Channels of TARGET, like --source-channels. Both may be in the same files.",
     ),
+    wells_option,
 )
 
 
@@ -129,6 +135,7 @@ class PairArguments:
     override_axes: bool
     source_channels: str | None
     target_channels: str | None
+    wells: str | None
 
     @property
     def read_options(self) -> ReadOptions:
@@ -136,7 +143,7 @@ class PairArguments:
         from napari_pix2pix.io.pair_files import ReadOptions
 
         axes = self.axes, self.target_axes, self.mask_axes
-        return ReadOptions(*axes, self.source_channels, self.target_channels)
+        return ReadOptions(*axes, self.source_channels, self.target_channels, self.wells)
 
 
 def pairs_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -295,7 +302,11 @@ def read_pair_sets(
         _check_alone("--pairs", "put it into the table", {**others, "--aligned": named.aligned})
         sets = read_table(named.pairs, **how)
     elif named.aligned is not None:
-        unused = {"--target-axes": named.target_axes, "--mask-axes": named.mask_axes}
+        unused = {
+            "--target-axes": named.target_axes,
+            "--mask-axes": named.mask_axes,
+            "--wells": named.wells,
+        }
         _check_alone("--aligned", "leave one of the two out", others | unused)
         sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, **how)
     else:
@@ -331,6 +342,8 @@ def _find_files(
     try:
         train, notes = find_pairs(source, target, mask=named.mask, **how)
         if validate is not None:
+            # Its wells are others, which its paths name.
+            how["options"] = replace(named.read_options, wells=None)
             held_out, more = find_pairs(*validate, **how)
             notes += more
     except NoMatchError as error:

@@ -20,6 +20,7 @@ from napari_pix2pix.errors import FileError, InputError, Pix2PixError, Remedy
 from napari_pix2pix.io._file_kinds import is_numpy, is_picture, is_tiff
 from napari_pix2pix.io.image_file import AXES, ImageFile, check_axes, guess_axes
 from napari_pix2pix.io.paths import file_stem
+from napari_pix2pix.io.plates import missing_field
 
 __all__ = ["ImageFile", "lazy_image_of_file", "read_image", "read_record"]
 
@@ -43,8 +44,7 @@ def read_image(
     `override` only if it states none. `remedy` is how the caller names them.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileError(f"There is no file {path}; check its name and folder.")
+    check_there(path)
     with _reader_errors(path):
         image = _reader_of(path)(path)
     _check_values(image, path)
@@ -71,6 +71,13 @@ def read_image(
     notes = (*image.notes, *notes)
     name = image.name or file_stem(path)
     return replace(image, data=_native(data), axes=letters, name=name, notes=notes).checked()
+
+
+def check_there(path: Path) -> None:
+    """Refuse an image that is not there."""
+    if not path.exists():
+        missing = f"There is no file {path}; check its name and folder."
+        raise FileError(missing_field(path) or missing)
 
 
 def lazy_image_of_file(image: ImageFile) -> LazyImage:

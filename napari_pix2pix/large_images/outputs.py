@@ -9,7 +9,7 @@ from napari_pix2pix.errors import FileError, InputError, plural
 from napari_pix2pix.io.matching import pair_names
 from napari_pix2pix.io.outputs import check_apart
 from napari_pix2pix.io.paths import file_stem, files_read, has_file_ending, make_folder
-from napari_pix2pix.io.plates import read_plate
+from napari_pix2pix.io.plates import plate_of
 from napari_pix2pix.io.writing import begin_plate, find_writer
 from napari_pix2pix.io.zarr_file import is_zarr
 
@@ -66,12 +66,12 @@ def prepare_outputs(
 
     `model` is the file of the model that is applied, which no output may replace; None without one.
     """
-    if plate := read_plate(given):
-        plates = name_plates(given, out, tags)
-        check_apart(plates, [given, model])
+    if plate := plate_of(given, inputs):
+        plates = name_plates(plate.path, out, tags)
+        check_apart(plates, [plate.path, model])
         for path in plates:
             begin_plate(path, plate)
-        return [[path / field.relative_to(given) for path in plates] for field in inputs]
+        return [[path / field.relative_to(plate.path) for path in plates] for field in inputs]
     outputs = name_outputs(given, inputs, out, ending)
     tagged = name_tagged_outputs(outputs, tags)
     check_apart((path for paths in tagged for path in paths), [*files_read(inputs), model])
