@@ -48,12 +48,14 @@ def write_wells(
         images = [{"path": name.rpartition("/")[2], "acquisition": 1} for name in inside]
         _write_attributes(path / well, version, {"well": {"images": images}})
     for name, image in fields.items():
-        names = [name for name, *_ in CHANNELS]
         shown = [
-            {"label": label, "color": colour, "window": {"start": low, "end": high}}
+            {
+                "label": label,
+                "color": colour,
+                "window": {"min": 0, "max": 255, "start": low, "end": high},
+            }
             for label, colour, low, high in CHANNELS[: len(image)]
         ]
-        assert len(image) <= len(names)
         _write_image(path / name, image, "cyx", version, {"omero": {"channels": shown}})
     for name, image in (labels or {}).items():
         _write_attributes(path / name / "labels", version, {"labels": ["nuclei"]})
@@ -74,7 +76,8 @@ def _write_image(path: Path, image: np.ndarray, axes: str, version: Version, mor
     levels = [{"path": "0", "coordinateTransformations": steps}]
     multiscale = {"version": version, "axes": described, "datasets": levels}
     group = _write_attributes(path, version, {"multiscales": [multiscale], **more})
-    group.create_array("0", data=image)
+    names = None if version == "0.4" else list(axes)
+    group.create_array("0", data=image, dimension_names=names)
 
 
 def _write_attributes(path: Path, version: Version, attributes: dict) -> zarr.Group:
