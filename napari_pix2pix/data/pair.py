@@ -205,10 +205,11 @@ def make_pairs(
     *,
     condition: Hashable | Sequence[Hashable] = None,
     mask: Any = None,
+    group: Hashable | Sequence[Hashable] = None,
     channel_axis: int | None = None,
     channel_names: Sequence[str] = (),
 ) -> list[Pair]:
-    """Pair images, or lists of as many; condition and mask are one for all or one for each."""
+    """Pair images, or lists of as many; condition, mask and group are one for all or for each."""
     targets = _as_list(target, "target")
     sources = [None] * len(targets) if source is None else _as_list(source, "source")
     count = len(sources)
@@ -220,6 +221,7 @@ def make_pairs(
         )
     conditions = _one_each(condition, count, "condition")
     masks = _one_each(mask, count, "mask")
+    groups = _one_each(group, count, "group")
     names = [f"pair {i + 1}" if count > 1 else "" for i in range(count)]
     return [
         Pair(
@@ -230,9 +232,10 @@ def make_pairs(
             channel_axis=channel_axis,
             channel_names=channel_names,
             name=name,
+            group=group,
         )
-        for source, target, condition, mask, name in zip(
-            sources, targets, conditions, masks, names, strict=True
+        for source, target, condition, mask, name, group in zip(
+            sources, targets, conditions, masks, names, groups, strict=True
         )
     ]
 

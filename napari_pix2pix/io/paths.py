@@ -19,7 +19,7 @@ from napari_pix2pix.io._leftovers import hidden_prefix, remove_leftovers
 from napari_pix2pix.io._syncing import sync_all, sync_file, sync_folder
 from napari_pix2pix.io.header_values import plain_text
 from napari_pix2pix.io.outputs import check_replaceable, real_path
-from napari_pix2pix.io.plates import expand_plates, image_of_labels, name_in_plate
+from napari_pix2pix.io.plates import expand_plates, image_of_labels, name_in_plate, plate_around
 from napari_pix2pix.io.zarr_file import is_zarr
 
 # Other formats: what we write gets none of these names but its own, and a new folder none at all.
@@ -165,10 +165,16 @@ def expand_paths(path: str | os.PathLike[str], wells: str | None = None) -> list
 
 
 def files_read(paths: Iterable[Path | None]) -> list[Path]:
-    """List the files that reading images takes: an OME-TIFF may lie in several; None has none."""
+    """List the files that reading images takes; None has none.
+
+    An OME-TIFF may lie in several, and of a field the whole plate counts as read.
+    """
     from napari_pix2pix.io._ome_files import files_of_image
 
-    return [file for path in paths if path is not None for file in files_of_image(path)]
+    named = [path for path in paths if path is not None]
+    plates = {path: plate_around(path) for path in named}
+    files = [file for path in named if plates[path] is None for file in files_of_image(path)]
+    return [*files, *dict.fromkeys(filter(None, plates.values()))]
 
 
 def file_stem(path: Path) -> str:

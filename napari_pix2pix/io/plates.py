@@ -85,26 +85,31 @@ def expand_plates(images: Iterable[Path], wells: str | None, given: Path) -> lis
     return expanded
 
 
-def plate_of(given: Path, fields: Sequence[Path]) -> Plate | None:
-    """Return the plate of these fields, with only them; None if they are images of their own.
+def plates_of(given: Path, images: Sequence[Path]) -> list[Plate]:
+    """Return the plates that images are fields of, with only these; none if some are no fields.
 
     `given` is what they were found by: fields that are named one by one are images.
     """
-    path = fields[0].parents[2] if name_in_plate(fields[0]) else None
-    attributes = None if path is None else _plate_attributes(path)
-    if path is None or attributes is None or name_in_plate(given):
-        return None
-    if any(path not in field.parents for field in fields):
-        return None
-    kept = {field.relative_to(path).as_posix() for field in fields}
+    if name_in_plate(given) or not all(map(name_in_plate, images)):
+        return []
+    fields: dict[Path, set[str]] = {}
+    for image in images:
+        path = image.parents[2]
+        fields.setdefault(path, set()).add(image.relative_to(path).as_posix())
+    return [_plate_with(path, kept) for path, kept in fields.items()]
+
+
+def _plate_with(path: Path, kept: set[str]) -> Plate:
+    """Open a plate with only these fields, and the wells that hold them."""
     held = {name.rpartition("/")[0] for name in kept}
+    attributes = _plate_attributes(path) or {}
     with _damage_in_words(path):
-        wells = [well for well in _wells_of(path, attributes) if well in held]
-        named = {
+        fields = {
             well: [field for field in _fields_of(path, well) if f"{well}/{field}" in kept]
-            for well in wells
+            for well in _wells_of(path, attributes)
+            if well in held
         }
-    return Plate(path, attributes, named)
+    return Plate(path, attributes, fields)
 
 
 def _find(image: Path) -> list[_Found]:
@@ -169,6 +174,12 @@ def name_in_plate(path: Path) -> str:
     """Return the place of a field in its plate, such as A/1/0; else empty."""
     place = place_in_plate(path)
     return "/".join(place[1:]) if place else ""
+
+
+def plate_around(path: Path) -> Path | None:
+    """Return the plate that a field or its labels lie in; None for another image."""
+    place = place_in_plate(image_of_labels(path))
+    return place[0] if place else None
 
 
 def well_of(path: Path) -> str | None:

@@ -10,7 +10,7 @@ from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.datasets import list_table, read_pairs, read_table, write_table
 from napari_pix2pix.io.pair_files import ReadOptions, find_pairs
 from napari_pix2pix.io.paths import expand_paths
-from napari_pix2pix.io.plates import plate_of, read_plate
+from napari_pix2pix.io.plates import plates_of, read_plate
 from napari_pix2pix.io.reading import read_image
 
 NAMES = ["A/1/0", "A/1/1", "A/2/0", "B/1/0", "B/12/0", "B/12/1"]
@@ -176,10 +176,9 @@ def test_a_table_names_plates_and_wells(tmp_path):
 
 def test_fields_that_are_named_one_by_one_are_no_plate(tmp_path):
     path = plate(tmp_path)
-    found = plate_of(path / "A" / "1", expand_paths(path / "A" / "1"))
-    assert found is not None
+    (found,) = plates_of(path / "A" / "1", expand_paths(path / "A" / "1"))
     assert found.names == ["A/1/0", "A/1/1"]
     for given in (path / "A" / "1" / "0", path / "*" / "*" / "0"):
-        assert plate_of(given, expand_paths(given)) is None
+        assert plates_of(given, expand_paths(given)) == []
     labels = path / "*" / "*" / "*" / "labels" / "nuclei"
-    assert plate_of(labels, expand_paths(labels)) is None
+    assert plates_of(labels, expand_paths(labels)) == []

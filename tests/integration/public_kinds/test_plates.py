@@ -137,6 +137,30 @@ def test_a_plate_is_never_written_into_its_input(plate, model, out):
     assert sorted(plate.rglob("*")) == before
 
 
+def test_neither_fields_nor_models_are_written_into_a_plate_that_is_read(plate, model):
+    before = sorted(plate.rglob("*"))
+    field = plate / "A" / "1" / "0"
+    said = run("apply", model, field, "-o", plate / "A" / "1" / "made", code=2).stderr
+    assert "which is read by this very run" in said
+    out = plate / "m.safetensors"
+    said = run("train", plate, plate, "-o", out, *CHANNELS, *OPTIONS, code=2).stderr
+    assert "choose another folder" in said
+    assert sorted(plate.rglob("*")) == before
+
+
+def test_of_a_folder_of_plates_plates_are_made(model, tmp_path):
+    for name in ("one", "two"):
+        write_wells(tmp_path / "in" / f"{name}.zarr", images(NAMES[:3]))
+    said = run("apply", model, tmp_path / "in", "-o", tmp_path / "a.zarr", code=2).stderr
+    assert "2 plates can't be written to" in said
+    run("apply", model, tmp_path / "in", "-o", tmp_path / "out", "--wells", "A1")
+    for name in ("one", "two"):
+        assert [
+            well["path"] for well in ome(tmp_path / "out" / f"{name}.zarr")["plate"]["wells"]
+        ] == ["A/1"]
+        assert len(expand_paths(tmp_path / "out" / f"{name}.zarr")) == 2
+
+
 def test_a_missing_field_fails_alone(model, tmp_path):
     path = write_wells(tmp_path / "plate.zarr", images())
     shutil.rmtree(path / "A" / "2" / "0")
