@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io._wells import choose_wells
 from napari_pix2pix.io.image_file import RECORD_KEY
 from napari_pix2pix.io.zarr_file import is_zarr, ome_attributes
 
 _MARKERS = ("zarr.json", ".zattrs")
-_SHOWN = 6  # wells that a message names
 _OTHERS = "repair the plate, or name other wells or fields, such as A/1/0."
-# The row and the column of a name such as A1, AA10, B*, [AB]1 or *3.
-_ROW_AND_COLUMN = re.compile(r"([A-Za-z]+|\[[^]]*\]|.)(.*)")
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ def expand_plates(images: Iterable[Path], wells: str | None, given: Path) -> lis
                 f"Wells are chosen from plates of OME-Zarr, and {given} is none: leave "
                 f"wells={wells!r} out, or list the pairs in a table."
             )
-        chosen = _choose([one.well for one in found], wells, given)
+        chosen = choose_wells([one.well for one in found], wells, given)
         found = [one for one in found if one.well in chosen]
     expanded = [image for one in found for image in one.images()]
     if not expanded:
@@ -124,36 +120,6 @@ def _find(image: Path) -> list[_Found]:
         return [_Found(image, f"{image.parent.name}/{image.name}", is_whole=True)]
     place = name_in_plate(image_of_labels(image))
     return [_Found(image, place.rpartition("/")[0])]
-
-
-def _choose(there: Sequence[str], wells: str, given: Path) -> set[str]:
-    """Return the wells of these names; refuse a name that no well has."""
-    chosen: set[str] = set()
-    for pattern in filter(None, re.split(r"[\s,;]+", wells)):
-        found = {well for well in there if _matches(well, pattern)}
-        if not found:
-            names = [well.replace("/", "") for well in dict.fromkeys(there)]
-            more = ", ..." if len(names) > _SHOWN else ""
-            raise InputError(
-                f"{given} has no well {pattern!r}: choose from {', '.join(names[:_SHOWN])}{more}."
-            )
-        chosen |= found
-    if not chosen:
-        raise InputError(f"wells={wells!r} names no well: give names such as A1 or B*.")
-    return chosen
-
-
-def _matches(well: str, pattern: str) -> bool:
-    """Tell whether a well such as A/1 has a name such as A1, a01, A/1, B*, *3 or A (the row)."""
-    row, _, column = well.upper().partition("/")
-    if "/" in pattern:
-        row_pattern, _, column_pattern = pattern.partition("/")
-    else:
-        parts = _ROW_AND_COLUMN.fullmatch(pattern)
-        row_pattern, column_pattern = parts.groups() if parts else (pattern, "")
-    number = column.lstrip("0")
-    wanted = column_pattern.upper().lstrip("0") or ("0" if column_pattern else "*")
-    return fnmatchcase(row, row_pattern.upper()) and fnmatchcase(number or "0", wanted)
 
 
 def image_of_labels(path: Path) -> Path:
