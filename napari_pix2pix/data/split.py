@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data._content import Content, frames_differ, rare_frames, survey
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.errors import ConfigError
+from napari_pix2pix.errors import ConfigError, plural
 
 # Fewer images than this are split inside; so are frames of one stack, unless they show different
 # fields.
@@ -139,13 +139,13 @@ def _hold_out_images(areas: Sequence[Area], chosen: Collection[int], more: str) 
 def _describe_groups(groups: Sequence[Sequence[int]], chosen: Collection[int]) -> str:
     """Say that whole groups are held out."""
     count = sum(group[0] in chosen for group in groups)
-    return f", all of {count} of {len(groups)} groups (such as wells)"
+    return f": {plural(count, 'whole group')} of {len(groups)}, such as wells"
 
 
 def _describe_shared(groups: Sequence[Sequence[int]], chosen: set[int]) -> str:
     """Warn where images of one group lie on both sides."""
     shared = any(0 < len(chosen.intersection(group)) < len(group) for group in map(set, groups))
-    return "; images of the same group (such as a well) are trained on" if shared else ""
+    return "; others of their group, such as a well, are trained on" if shared else ""
 
 
 def _hold_out_parts(

@@ -187,7 +187,7 @@ def test_whole_groups_are_held_out(groups, seed):
     assert trained | held_out == {*groups}
     assert not trained & held_out
     assert len(held_out) == 1
-    assert f"all of 1 of {len({*groups})} groups" in parts.note
+    assert f" %): 1 whole group of {len({*groups})}, such as wells." in parts.note
 
 
 def test_images_without_a_group_stand_for_themselves():
@@ -201,4 +201,4 @@ def test_where_no_group_can_be_spared_the_note_says_that_its_images_are_trained_
     # A group that holds all images of a condition can't be held out.
     parts = split(grouped(groups, [*groups]), fraction=0.2, patch=32, seed=0)
     assert len(parts.validation) == 1
-    assert "images of the same group (such as a well) are trained on" in parts.note
+    assert "others of their group, such as a well, are trained on" in parts.note

@@ -59,7 +59,7 @@ def model(plate, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "dapi.safetensors"
     said = run("train", plate, plate, "-o", path, *CHANNELS, *OPTIONS, "--json")
     (note,) = [note for note in json.loads(said.stdout)["notes"] if "held out" in note]
-    assert "all of 1 of 3 groups (such as wells)" in note
+    assert "1 whole group of 3, such as wells" in note
     return path
 
 
@@ -201,7 +201,7 @@ def test_labels_of_a_plate_are_learnt_and_made_as_labels(tmp_path):
     model, out = tmp_path / "nuclei.safetensors", tmp_path / "made.zarr"
     command = "train", path, truth, "-o", model, "--target-kind", "classes", *OPTIONS
     said = run(*command, "--json")
-    assert any("of 3 groups" in note for note in json.loads(said.stdout)["notes"])
+    assert any("whole group of 3" in note for note in json.loads(said.stdout)["notes"])
     run("apply", model, path, "-o", out)
     made = expand_paths(out / "*" / "*" / "*" / "labels" / "classes")
     assert len(made) == len(NAMES)
