@@ -63,6 +63,7 @@ def train(
     *,
     condition: Hashable | Sequence[Hashable] = None,
     mask: Any = None,
+    group: Hashable | Sequence[Hashable] = None,
     source_kind: str | None = None,
     target_kind: str | None = None,
     channel_axis: int | None = None,
@@ -95,6 +96,9 @@ def train(
         What the source does not show, such as stain or marker; one for each pair.
     mask : array_like of bool, Labels or Shapes layer, or list, optional
         Pixels to train on; one for each pair.
+    group : list of hashable, optional
+        What each pair belongs to, such as a well or a patient; pairs of one group are held out
+        together, where there are several groups.
     source_kind, target_kind : {"auto", "image", "classes", "instances"}, optional
         What the images hold; "auto" by default.
     channel_axis : int, optional
@@ -182,6 +186,7 @@ def train(
         target,
         condition=condition,
         mask=mask,
+        group=group,
         channel_axis=channel_axis,
         channel_names=channel_names,
     )

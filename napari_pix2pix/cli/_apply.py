@@ -25,6 +25,7 @@ from napari_pix2pix.cli._options import (
     predict_options_of,
     read_limit_option,
     weights_option,
+    wells_option,
 )
 from napari_pix2pix.cli._output import check_output, print_result, shell_message
 from napari_pix2pix.errors import InputError, Pix2PixError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @axes_option
 @read_limit_option
 @channels_option
+@wells_option
 @weights_option
 @halo_option
 @predict_options
@@ -78,6 +80,7 @@ def apply(
     out: Path,
     axes: str | None,
     source_channels: str | None,
+    wells: str | None,
     weights: AppliedWeights | None,
     halo: int | None,
     summary: str | None,
@@ -96,9 +99,9 @@ def apply(
     width, pixel size, units and axes; the ending of OUT (.tif, .ome.tif, .zarr, .png, .npy) chooses
     the format. Several files go into the folder OUT, which is made if it is not there; a file that
     fails does not stop the rest: it is named at the end, and the exit code is 1. Of a plate
-    (OME-Zarr, HCS) a plate with the same wells and fields is made. Labels are written to .zarr as
-    labels/classes or labels/instances. Models with noise
-    or dropout have several answers: --samples writes each to a file, name_1.tif, name_2.tif, ...
+    (OME-Zarr, HCS), a well or some --wells a plate with the same wells and fields is made. Labels
+    are written to .zarr as labels/classes or labels/instances. Models with noise or dropout have
+    several answers: --samples writes each to a file, name_1.tif, name_2.tif, ...
 
     Large images (zarr, large TIFF and NPY), and parts of images, are translated block by
     block into the folder OUT.part. --resume continues a run that was killed: finished blocks and
@@ -110,6 +113,7 @@ def apply(
     napari-pix2pix apply dapi.safetensors phase/ -o dapi/ --dropout --samples 4
     napari-pix2pix apply dapi.safetensors phase/ -o dapi/ --dropout --samples 8 --summary mean,std
     napari-pix2pix apply dapi.safetensors phase/ -o dapi/ --unlikeness
+    napari-pix2pix apply dapi.safetensors plate.zarr -o dapi.zarr --wells "A1,B*"
     napari-pix2pix apply dapi.safetensors slide.zarr -o dapi.zarr --resume
     napari-pix2pix apply dapi.safetensors slide.zarr -o part.ome.tif --region 0:4096,8192:12288
     napari-pix2pix apply dapi.safetensors slide.zarr -o dapi.zarr --scheduler tcp://10.0.0.1:8786
@@ -129,7 +133,7 @@ def apply(
         check_integer("samples of a summary", samples, 2)
     translator = load(model, weights=weights, halo=halo)
     options = predict_options_of(translator, fields)
-    inputs = expand_paths(input)
+    inputs = expand_paths(input, wells)
     tagged = prepare_outputs(input, inputs, out, tags, model=model)
     maps: list[list[Path]] = [[] for _ in inputs]
     if unlikeness:

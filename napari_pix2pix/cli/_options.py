@@ -68,6 +68,11 @@ read_limit_option = click.option(
     help="MB of memory that an image may ask for at once, where it asks for far more than its file "
     "holds: for pictures of many pixels, and for large strips, tiles and chunks.  [default: 268]",
 )
+wells_option = click.option(
+    "--wells",
+    help="Of plates (OME-Zarr, HCS) only these wells: names, or patterns in quotes, such as "
+    "'A1,B*'; a row's name stands for its wells.  [default: all]",
+)
 device_option = click.option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
 weights_option = click.option(
     "--weights",
@@ -91,8 +96,8 @@ _PAIRS_OPTIONS = (
         type=PATH,
         help="CSV table of pairs, instead of SOURCE and TARGET. Columns: source, target and, if "
         "you need them, condition, mask, set (train or validation), source_axes, target_axes, "
-        "mask_axes, source_channels and target_channels. Leave source out if no pair has one. "
-        "Paths are relative to the table; options stand for empty cells.",
+        "mask_axes, source_channels, target_channels and wells. Leave source out if no pair has "
+        "one. Paths are relative to the table; options stand for empty cells.",
     ),
     click.option(
         "--match",
@@ -138,6 +143,7 @@ _PAIRS_OPTIONS = (
         help="Channels of TARGET, like --source-channels. Both may be in the same files.",
     ),
     read_limit_option,
+    wells_option,
 )
 
 
@@ -159,6 +165,7 @@ class PairArguments:
     override_axes: bool
     source_channels: str | None
     target_channels: str | None
+    wells: str | None
 
     @property
     def read_options(self) -> ReadOptions:
@@ -166,7 +173,7 @@ class PairArguments:
         from napari_pix2pix.io.pair_files import ReadOptions
 
         axes = self.axes, self.target_axes, self.mask_axes
-        return ReadOptions(*axes, self.source_channels, self.target_channels)
+        return ReadOptions(*axes, self.source_channels, self.target_channels, self.wells)
 
 
 def pairs_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -325,7 +332,11 @@ def read_pair_sets(
         _check_alone("--pairs", "put it into the table", {**others, "--aligned": named.aligned})
         sets = read_table(named.pairs, **how)
     elif named.aligned is not None:
-        unused = {"--target-axes": named.target_axes, "--mask-axes": named.mask_axes}
+        unused = {
+            "--target-axes": named.target_axes,
+            "--mask-axes": named.mask_axes,
+            "--wells": named.wells,
+        }
         _check_alone("--aligned", "leave one of the two out", others | unused)
         sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, **how)
     else:
@@ -369,6 +380,8 @@ def _find_files(
     try:
         train, notes = find_pairs(source, target, mask=named.mask, **how)
         if validate is not None:
+            # Its wells are others, which its paths name.
+            how["options"] = replace(named.read_options, wells=None)
             held_out, more = find_pairs(*validate, **how)
             notes += more
     except NoMatchError as error:

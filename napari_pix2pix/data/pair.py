@@ -54,6 +54,9 @@ class Pair:
         Names of the target's channels, such as stains, where neither file nor layers have them.
     name : str
         What errors and notes call the pair.
+    group : hashable, optional
+        What the pair belongs to, such as a well or a patient. Pairs of one group are held out
+        together, where there are several groups.
 
     Examples
     --------
@@ -71,12 +74,13 @@ class Pair:
     channel_axis: int | tuple[int | None, int | None] | None = None
     channel_names: Sequence[str] = ()
     name: str = ""
+    group: Hashable | None = None
 
     def __repr__(self) -> str:
         parts = [f"source={_describe(self.source)}", f"target={_describe(self.target)}"]
         parts += [
             f"{key}={_describe(value)}"
-            for key in ("condition", "mask", "channel_axis")
+            for key in ("condition", "mask", "channel_axis", "group")
             if (value := getattr(self, key)) is not None
         ]
         return f"Pair({', '.join([*parts, f'name={self.name!r}'])})"
@@ -93,6 +97,7 @@ class OpenPair:
     name: str
     # What sources and targets usually hold, to find hot pixels by; None where they aren't sought.
     usual: tuple[Intensities | None, Intensities | None] = (None, None)
+    group: Hashable | None = None
 
     @property
     def height(self) -> int:
@@ -200,10 +205,11 @@ def make_pairs(
     *,
     condition: Hashable | Sequence[Hashable] = None,
     mask: Any = None,
+    group: Hashable | Sequence[Hashable] = None,
     channel_axis: int | None = None,
     channel_names: Sequence[str] = (),
 ) -> list[Pair]:
-    """Pair images, or lists of as many; condition and mask are one for all or one for each."""
+    """Pair images, or lists of as many; condition, mask and group are one for all or for each."""
     targets = _as_list(target, "target")
     sources = [None] * len(targets) if source is None else _as_list(source, "source")
     count = len(sources)
@@ -215,6 +221,7 @@ def make_pairs(
         )
     conditions = _one_each(condition, count, "condition")
     masks = _one_each(mask, count, "mask")
+    groups = _one_each(group, count, "group")
     names = [f"pair {i + 1}" if count > 1 else "" for i in range(count)]
     return [
         Pair(
@@ -225,9 +232,10 @@ def make_pairs(
             channel_axis=channel_axis,
             channel_names=channel_names,
             name=name,
+            group=group,
         )
-        for source, target, condition, mask, name in zip(
-            sources, targets, conditions, masks, names, strict=True
+        for source, target, condition, mask, name, group in zip(
+            sources, targets, conditions, masks, names, groups, strict=True
         )
     ]
 
@@ -245,7 +253,7 @@ def open_pair(pair: Pair, z_context: int = 0) -> OpenPair:
     mask = None if pair.mask is None else _open_mask(pair.mask, target, name)
     if z_context and source.channels:
         source = ImageWithContext(source, z_context)
-    return OpenPair(source, target, mask, pair.condition, name)
+    return OpenPair(source, target, mask, pair.condition, name, group=pair.group)
 
 
 def _names_of(pair: Pair) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data._content import Content, frames_differ, rare_frames, survey
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.pair import OpenPair
-from napari_pix2pix.errors import ConfigError
+from napari_pix2pix.errors import ConfigError, plural
 
 # Fewer images than this are split inside; so are frames of one stack, unless they show different
 # fields.
@@ -67,7 +67,8 @@ def split(
 ) -> Split:
     """Hold out a fraction of a training set, from 0 (nothing) to below 1."""
     # Of `volumes` all planes are held out together, or a block with a gap along the longest axis.
-    # From four images on, whole images are held out, never the last one of a condition. Otherwise
+    # From four images on, whole images are held out, never the last one of a condition; of several
+    # groups whole groups, if that leaves each condition some. Otherwise
     # frames of each image that is a stack of different fields, if `by_frame` allows it, or else a
     # strip of it, with a gap, if half of a training patch or more remains. All of them hold
     # something to score, as far as there is anything: objects, or pixels inside a mask.
@@ -80,39 +81,71 @@ def split(
         return Split(whole, (), "Nothing is held out, as asked: no validation.")
     rng = np.random.default_rng(seed)
     if len(pairs) >= _ENOUGH_IMAGES:
-        chosen = _choose_images(pairs, fraction, rng)
+        groups = _groups(pairs)
+        if 1 < len(groups) < len(pairs):
+            chosen = _choose_images(pairs, groups, fraction, rng)
+            if chosen:
+                return _hold_out_images(whole, chosen, _describe_groups(groups, chosen))
+        chosen = _choose_images(pairs, [[index] for index in range(len(pairs))], fraction, rng)
         if chosen:
-            return _hold_out_images(whole, chosen)
+            return _hold_out_images(whole, chosen, _describe_shared(groups, chosen))
     return _hold_out_parts(
         pairs, whole, fraction, patch, gap, rng, by_frame=by_frame, volumes=volumes
     )
 
 
+def _groups(pairs: Sequence[OpenPair]) -> list[list[int]]:
+    """Return the pairs of each group; a pair without a group is one of its own."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, pair in enumerate(pairs):
+        alone = pair.group is None
+        groups.setdefault((alone, index if alone else pair.group), []).append(index)
+    return list(groups.values())
+
+
 def _choose_images(
-    pairs: Sequence[OpenPair], fraction: float, rng: np.random.Generator
+    pairs: Sequence[OpenPair],
+    groups: Sequence[Sequence[int]],
+    fraction: float,
+    rng: np.random.Generator,
 ) -> set[int]:
-    """Choose images to hold out, never the last one of a condition."""
-    wanted = max(round(fraction * len(pairs)), 1)
-    order = rng.permutation(len(pairs)).tolist()
-    order = _filled_first(order, wanted, lambda index: survey(pairs[index]).empty)
+    """Choose groups of images to hold out, never the last images of a condition."""
+    wanted = max(round(fraction * len(groups)), 1)
+    order = rng.permutation(len(groups)).tolist()
+    order = _filled_first(
+        order, wanted, lambda number: all(survey(pairs[index]).empty for index in groups[number])
+    )
     remaining = Counter(pair.condition for pair in pairs)
     chosen: set[int] = set()
-    for index in order:
-        condition = pairs[index].condition
-        if len(chosen) < wanted and remaining[condition] > 1:
-            remaining[condition] -= 1
-            chosen.add(index)
+    for number in order:
+        taken = Counter(pairs[index].condition for index in groups[number])
+        if wanted and all(remaining[name] > count for name, count in taken.items()):
+            wanted -= 1
+            remaining -= taken
+            chosen.update(groups[number])
     return chosen
 
 
-def _hold_out_images(areas: Sequence[Area], chosen: Collection[int]) -> Split:
+def _hold_out_images(areas: Sequence[Area], chosen: Collection[int], more: str) -> Split:
     count = len(chosen)
     return Split(
         tuple(area for area in areas if area.pair not in chosen),
         tuple(area for area in areas if area.pair in chosen),
         f"{count} of {len(areas)} images {'is' if count == 1 else 'are'} held out "
-        f"({100 * count / len(areas):.0f} %).",
+        f"({100 * count / len(areas):.0f} %){more}.",
     )
+
+
+def _describe_groups(groups: Sequence[Sequence[int]], chosen: Collection[int]) -> str:
+    """Say that whole groups are held out."""
+    count = sum(group[0] in chosen for group in groups)
+    return f": {plural(count, 'whole group')} of {len(groups)}, such as wells"
+
+
+def _describe_shared(groups: Sequence[Sequence[int]], chosen: set[int]) -> str:
+    """Warn where images of one group lie on both sides."""
+    shared = any(0 < len(chosen.intersection(group)) < len(group) for group in map(set, groups))
+    return "; others of their group, such as a well, are trained on" if shared else ""
 
 
 def _hold_out_parts(

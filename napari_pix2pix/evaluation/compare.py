@@ -265,6 +265,7 @@ def compare_recipes(
     recipes: str | Sequence[str] | Mapping[str, Mapping[str, Any]] = DEFAULT_RECIPES,
     condition: Hashable | Sequence[Hashable] = None,
     mask: Any = None,
+    group: Hashable | Sequence[Hashable] = None,
     channel_axis: int | None = None,
     validation: float | Sequence[Pair] | None = None,
     callback: Callable[[RecipeEvent | RecipeDone], None] | None = None,
@@ -274,7 +275,7 @@ def compare_recipes(
 
     Parameters
     ----------
-    source, target, condition, mask, channel_axis, validation
+    source, target, condition, mask, group, channel_axis, validation
         As in `train`.
     recipes : sequence of str, or mapping of str to fields
         Names of `RECIPES`, such as ``"L1"``, ``"cGAN"`` and ``"L1+cGAN"``; or recipes of one's
@@ -311,7 +312,14 @@ def compare_recipes(
     elif validation is not None:
         fields["validation"] = validation
     pairs = read_pairs(
-        make_pairs(source, target, condition=condition, mask=mask, channel_axis=channel_axis)
+        make_pairs(
+            source,
+            target,
+            condition=condition,
+            mask=mask,
+            group=group,
+            channel_axis=channel_axis,
+        )
     )
     control = Control()
 

@@ -16,6 +16,7 @@ from napari_pix2pix.io.channels import TrainedChannels, take_channels
 from napari_pix2pix.io.image_file import ImageFile
 from napari_pix2pix.io.matching import match_by_name, match_in_order, pair_names
 from napari_pix2pix.io.paths import expand_paths, shown_name
+from napari_pix2pix.io.plates import well_of
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
 
 Direction = Literal["AtoB", "BtoA"]
@@ -31,6 +32,7 @@ class ReadOptions:
     mask_axes: str | None = None
     source_channels: str | None = None  # by number or name, such as 0,DAPI; all by default
     target_channels: str | None = None
+    wells: str | None = None  # of plates, such as "A1, B*"; all by default
 
     def filled(self, others: ReadOptions) -> ReadOptions:
         """Return the same with those of `others` where none is given."""
@@ -60,6 +62,12 @@ class PairFiles:
     halves: Direction | None = None  # where source and target are the halves of one image
     where: str = ""  # the line of a table, for messages
 
+    @property
+    def group(self) -> str | None:
+        """The well, whose fields are held out together."""
+        wells = (None if path is None else well_of(path) for path in (self.source, self.target))
+        return next(filter(None, wells), None)
+
     def open(self, context: ReadContext) -> tuple[Pair, tuple[str, ...]]:
         """Open the files as a pair; also return notes about them."""
         try:
@@ -86,7 +94,14 @@ class PairFiles:
             image = self._read_partner(self.mask, options.mask_axes, Remedy.MASK_AXES, context)
             mask, more = open_side(image, None, None)
             notes += more
-        pair = Pair(source, target, mask=mask, condition=self.condition, name=self.name)
+        pair = Pair(
+            source,
+            target,
+            mask=mask,
+            condition=self.condition,
+            name=self.name,
+            group=self.group,
+        )
         return pair, tuple(notes)
 
     def _open_halves(self, context: ReadContext) -> tuple[Pair, tuple[str, ...]]:
@@ -177,12 +192,13 @@ def find_pairs(
     the first source belongs to the first target, whatever their names, and so do masks.
     """
     options = options or ReadOptions()
+    wells, options = options.wells, replace(options, wells=None)  # which the files show
     matched: list[tuple[Path | None, Path]] = []
     notes: list[str] = []
     if source is None:
-        matched += [(None, path) for path in expand_paths(target)]
+        matched += [(None, path) for path in expand_paths(target, wells)]
     else:
-        sources, targets = expand_paths(source), expand_paths(target)
+        sources, targets = expand_paths(source, wells), expand_paths(target, wells)
         chosen = options.source_channels is not None or options.target_channels is not None
         if matching == "order":
             matched += match_in_order(sources, targets, may_be_same=chosen)
@@ -191,7 +207,8 @@ def find_pairs(
             matched += with_source
     named_by = [source_path or target_path for source_path, target_path in matched]
     side = "target" if source is None else "source"
-    masks, mask_notes = _match_masks(named_by, mask, side, matching)
+    mask_paths = None if mask is None else expand_paths(mask, wells)
+    masks, mask_notes = _match_masks(named_by, mask_paths, side, matching)
     files = [
         PairFiles(source_path, target_path, mask_path, condition, name, options)
         for (source_path, target_path), mask_path, name in zip(
@@ -202,15 +219,15 @@ def find_pairs(
 
 
 def _match_masks(
-    paths: list[Path], mask: Path | None, side: str, matching: Matching
+    paths: list[Path], mask: list[Path] | None, side: str, matching: Matching
 ) -> tuple[list[Path] | list[None], list[str]]:
     """Match a mask to each source or target; also return notes about unused masks."""
     if mask is None:
         return [None] * len(paths), []
     if matching == "order":
-        in_order = match_in_order(paths, expand_paths(mask), side=side, partner="mask")
+        in_order = match_in_order(paths, mask, side=side, partner="mask")
         return [path for _, path in in_order], []
-    matched, notes = match_by_name(paths, expand_paths(mask), side=side, partner="mask")
+    matched, notes = match_by_name(paths, mask, side=side, partner="mask")
     mask_of = dict(matched)
     unmasked = [shown_name(path) for path in paths if path not in mask_of]
     if unmasked:

@@ -20,7 +20,7 @@ from napari_pix2pix.io._regular_files import check_inside, check_readable
 from napari_pix2pix.io._syncing import sync_all, sync_file, sync_folder
 from napari_pix2pix.io.header_values import plain_text
 from napari_pix2pix.io.outputs import check_replaceable, real_path
-from napari_pix2pix.io.plates import image_of_labels, name_in_plate, read_plate
+from napari_pix2pix.io.plates import expand_plates, image_of_labels, name_in_plate, plate_around
 from napari_pix2pix.io.zarr_file import is_zarr
 
 # Other formats: what we write gets none of these names but its own, and a new folder none at all.
@@ -139,11 +139,12 @@ def _write_error(path: Path, error: OSError) -> FileError:
     return FileError(f"Can't write {path}: {reason}; nothing was changed.")
 
 
-def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
+def expand_paths(path: str | os.PathLike[str], wells: str | None = None) -> list[Path]:
     """List the image files that a file, a folder, or a pattern with ``*`` names.
 
-    A folder gives the images directly inside it, a plate its fields; an image in several OME-TIFF
-    files is named once. Numbers are sorted by value: a2 before a10.
+    A folder gives the images directly inside it, a plate its fields, in `wells` such as "A1, B*"
+    if they are given; an image in several OME-TIFF files is named once. Numbers are sorted by
+    value: a2 before a10.
     """
     path = as_stored(as_path(path))
     if path.is_dir() and not is_zarr(path):
@@ -157,26 +158,31 @@ def expand_paths(path: str | os.PathLike[str]) -> list[Path]:
         images = [path]
     elif glob.has_magic(str(path)):
         matches = (Path(match) for match in glob.glob(str(path), recursive=True))
-        images = [match for match in matches if match.is_file() or is_zarr(match)]
+        images = [
+            match
+            for match in matches
+            # Beside the wells and fields of a plate lie descriptions of their folders.
+            if (match.is_file() and match.name != "zarr.json") or is_zarr(match)
+        ]
         if not images:
             raise FileError(f"No file matches {path}: check the pattern and put it in quotes.")
     else:
         raise FileError(f"There is no file or folder {path}: check its name.")
-    images = [field for image in images for field in _fields(image)]
+    images = expand_plates(images, wells, path)
     return _without_repeats(sorted(images, key=_natural_order))
 
 
-def _fields(image: Path) -> list[Path]:
-    """Return the images of a plate, or the only one."""
-    plate = read_plate(image)
-    return [image] if plate is None else [image / name for name in plate.names]
-
-
 def files_read(paths: Iterable[Path | None]) -> list[Path]:
-    """List the files that reading images takes: an OME-TIFF may lie in several; None has none."""
+    """List the files that reading images takes; None has none.
+
+    An OME-TIFF may lie in several, and of a field the whole plate counts as read.
+    """
     from napari_pix2pix.io._ome_files import files_of_image
 
-    return [file for path in paths if path is not None for file in files_of_image(path)]
+    named = [path for path in paths if path is not None]
+    plates = {path: plate_around(path) for path in named}
+    files = [file for path in named if plates[path] is None for file in files_of_image(path)]
+    return [*files, *dict.fromkeys(filter(None, plates.values()))]
 
 
 def file_stem(path: Path) -> str:

@@ -21,6 +21,7 @@ from napari_pix2pix.io._file_kinds import is_numpy, is_picture, is_tiff
 from napari_pix2pix.io._regular_files import check_readable
 from napari_pix2pix.io.image_file import AXES, ImageFile, check_axes, guess_axes
 from napari_pix2pix.io.paths import as_path, file_stem
+from napari_pix2pix.io.plates import missing_field
 
 __all__ = ["ImageFile", "lazy_image_of_file", "read_image", "read_record"]
 
@@ -44,7 +45,7 @@ def read_image(
     `override` only if it states none. `remedy` is how the caller names them.
     """
     path = as_path(path)
-    check_readable(path)
+    check_there(path)
     with _reader_errors(path):
         image = _reader_of(path)(path)
     _check_values(image, path)
@@ -71,6 +72,13 @@ def read_image(
     notes = (*image.notes, *notes)
     name = image.name or file_stem(path)
     return replace(image, data=_native(data), axes=letters, name=name, notes=notes).checked()
+
+
+def check_there(path: Path) -> None:
+    """Refuse what is no file or folder that can be read; a missing field is named by its plate."""
+    if not os.path.lexists(path) and (missing := missing_field(path)):
+        raise FileError(missing)
+    check_readable(path)
 
 
 def lazy_image_of_file(image: ImageFile) -> LazyImage:

@@ -179,13 +179,13 @@ def _write_npy(path: Path, data: Any, spec: ImageSpec) -> None:
 
 
 def begin_plate(path: Path, like: Plate) -> None:
-    """Write a plate without images, or go on with one that has the same wells and fields."""
+    """Write a plate without images, or go on with one that has these wells and fields."""
     if not path.exists():
         with replacing(path, folder=True) as fresh:
             write_plate(fresh, like)
         return
     there = read_plate(path)
-    if there is None or there.names != like.names or not is_own_zarr(path):
+    if there is None or not {*like.names} <= {*there.names} or not is_own_zarr(path):
         raise FileError(
             f"{path} exists, and is no plate like {like.path} that napari-pix2pix made: choose "
             "another name."

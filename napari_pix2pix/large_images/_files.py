@@ -22,7 +22,7 @@ from napari_pix2pix.io.locks import locked
 from napari_pix2pix.io.outputs import check_apart, check_replaceable
 from napari_pix2pix.io.paths import files_read
 from napari_pix2pix.io.plates import is_zarr_name
-from napari_pix2pix.io.reading import lazy_image_of_file, read_image
+from napari_pix2pix.io.reading import check_there, lazy_image_of_file, read_image
 from napari_pix2pix.io.resumable import warn_if_changed
 from napari_pix2pix.io.writing import check_translation, write_translation
 from napari_pix2pix.large_images._translate_file import (
@@ -43,8 +43,9 @@ def unwatched(parts: int) -> Iterator[None]:
     yield None
 
 
-def _check_outputs(source: Path, outs: Sequence[Path]) -> None:
-    """Refuse outputs that would replace what is read, or what others made."""
+def _check_files(source: Path, outs: Sequence[Path]) -> None:
+    """Refuse a missing source, and outputs that would replace what is read or others made."""
+    check_there(source)
     check_apart(outs, files_read([source]))
     for out in outs:
         check_replaceable(out, folder=is_zarr_name(out))
@@ -99,7 +100,7 @@ class FileTranslation:
             When the file can't be read, translated or written; a `StoppedError` that `watch` raises
             ends the work. What is finished stays, and is kept by a later run with ``resume``.
         """
-        _check_outputs(source, outs)
+        _check_files(source, outs)
         tagged = zip(self.tags or ["1"], outs, strict=True)
         unfinished = {
             tag: path
@@ -121,7 +122,7 @@ class FileTranslation:
 
     def write_unlikeness(self, source: Path, out: Path) -> None:
         """Write where a file is unlike the training images."""
-        _check_outputs(source, [out])
+        _check_files(source, [out])
         if self._finished(out, partial(self._record_of_map, source)):
             return
         image, layout, model = self._read(source), Layout(), self.translator

@@ -9,7 +9,7 @@ from napari_pix2pix.errors import FileError, InputError, plural
 from napari_pix2pix.io.matching import pair_names
 from napari_pix2pix.io.outputs import check_apart
 from napari_pix2pix.io.paths import file_stem, files_read, has_file_ending, make_folder
-from napari_pix2pix.io.plates import read_plate
+from napari_pix2pix.io.plates import Plate, plates_of
 from napari_pix2pix.io.writing import begin_plate, find_writer
 from napari_pix2pix.io.zarr_file import is_zarr
 
@@ -66,12 +66,8 @@ def prepare_outputs(
 
     `model` is the file of the model that is applied, which no output may replace; None without one.
     """
-    if plate := read_plate(given):
-        plates = name_plates(given, out, tags)
-        check_apart(plates, [given, model])
-        for path in plates:
-            begin_plate(path, plate)
-        return [[path / field.relative_to(given) for path in plates] for field in inputs]
+    if plates := plates_of(given, inputs):
+        return _prepare_plates(plates, inputs, out, tags, model)
     outputs = name_outputs(given, inputs, out, ending)
     tagged = name_tagged_outputs(outputs, tags)
     check_apart((path for paths in tagged for path in paths), [*files_read(inputs), model])
@@ -80,12 +76,39 @@ def prepare_outputs(
     return tagged
 
 
-def name_plates(plate: Path, out: Path, tags: list[str]) -> list[Path]:
-    """Name the plate that is made of a plate, or one for each sample or statistic."""
+def _prepare_plates(
+    plates: list[Plate], fields: list[Path], out: Path, tags: list[str], model: Path | None
+) -> list[list[Path]]:
+    """Name the outputs of each field, one a tag, and begin the plates that they lie in."""
+    made = name_plates([plate.path for plate in plates], out, tags)
+    check_apart((path for paths in made for path in paths), [*(p.path for p in plates), model])
+    if len(plates) > 1:
+        make_folder(out)
+    for plate, paths in zip(plates, made, strict=True):
+        for path in paths:
+            begin_plate(path, plate)
+    made_of = {plate.path: paths for plate, paths in zip(plates, made, strict=True)}
+    return [
+        [path / field.relative_to(field.parents[2]) for path in made_of[field.parents[2]]]
+        for field in fields
+    ]
+
+
+def name_plates(plates: list[Path], out: Path, tags: list[str]) -> list[list[Path]]:
+    """Name what is made of each plate, one for each sample or statistic."""
     is_folder = out.is_dir() and not is_zarr(out)
-    path = out / plate.name if is_folder else out
-    if path.suffix.lower() != ".zarr" and has_file_ending(path):
+    if is_folder or (len(plates) > 1 and not (out.exists() or has_file_ending(out))):
+        paths = [out / plate.absolute().name for plate in plates]
+    elif len(plates) > 1:
         raise FileError(
-            f"{plate} is a plate, and what is made of it, too: give {path.name} the ending .zarr."
+            f"{len(plates)} plates can't be written to {out}, which must be a folder: name one."
         )
-    return name_tagged_outputs([path], tags)[0]
+    else:
+        paths = [out]
+    for path in paths:
+        if path.suffix.lower() != ".zarr" and has_file_ending(path):
+            raise FileError(
+                f"{plates[0]} is a plate, and what is made of it, too: give {path.name} the ending "
+                ".zarr."
+            )
+    return name_tagged_outputs(paths, tags)

@@ -231,10 +231,11 @@ def test_one_image_of_each():
 
 def test_lists_are_paired_in_their_order():
     images = [SMALL + i for i in range(3)]
-    pairs = make_pairs(images, images[::-1], condition=["a", None, "c"])
+    pairs = make_pairs(images, images[::-1], condition=["a", None, "c"], group=["A/1", 1, None])
     assert [pair.source[0, 0] for pair in pairs] == [0, 1, 2]
     assert [pair.target[0, 0] for pair in pairs] == [2, 1, 0]
     assert [pair.condition for pair in pairs] == ["a", None, "c"]
+    assert [pair.group for pair in pairs] == ["A/1", 1, None]
     assert [pair.name for pair in pairs] == ["pair 1", "pair 2", "pair 3"]
     assert [pair.mask for pair in pairs] == [None] * 3
 

@@ -166,3 +166,39 @@ def test_no_patch_shows_what_is_held_out(shapes, conditions, z_context, patch, z
     for area in parts.validation:
         held_out = slice(area.box.top, area.box.bottom), slice(area.box.left, area.box.right)
         assert pairs[area.pair].read(0, *held_out)[1].all()
+
+
+def grouped(groups, conditions=None):
+    image = np.zeros((64, 64), np.uint8)
+    named = conditions or [None] * len(groups)
+    return [
+        open_pair(Pair(image, image, group=group, condition=condition))
+        for group, condition in zip(groups, named, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("groups", ["aabb", "aaabbbccc", "abcabcabcdd"])
+def test_whole_groups_are_held_out(groups, seed):
+    pairs = grouped(groups)
+    parts = split(pairs, fraction=0.2, patch=32, seed=seed)
+    trained = {pairs[area.pair].group for area in parts.train}
+    held_out = {pairs[area.pair].group for area in parts.validation}
+    assert trained | held_out == {*groups}
+    assert not trained & held_out
+    assert len(held_out) == 1
+    assert f" %): 1 whole group of {len({*groups})}, such as wells." in parts.note
+
+
+def test_images_without_a_group_stand_for_themselves():
+    parts = split(grouped(["a", "a", None, None, None]), fraction=0.5, patch=32, seed=1)
+    held_out = {area.pair for area in parts.validation}
+    assert {0, 1} <= held_out or not {0, 1} & held_out
+
+
+@pytest.mark.parametrize("groups", ["aaaaa", "aaabbb"])
+def test_where_no_group_can_be_spared_the_note_says_that_its_images_are_trained_on(groups):
+    # A group that holds all images of a condition can't be held out.
+    parts = split(grouped(groups, [*groups]), fraction=0.2, patch=32, seed=0)
+    assert len(parts.validation) == 1
+    assert "others of their group, such as a well, are trained on" in parts.note

@@ -16,6 +16,7 @@ import tifffile
 from click.testing import CliRunner
 from foreign_models import onnx_file
 from helpers import TINY, gray_noise, make_model
+from plate_files import write_wells
 
 import napari_pix2pix
 import napari_pix2pix._train
@@ -139,6 +140,9 @@ def workplace(models, tmp_path, monkeypatch) -> Path:
             metadata={"axes": "CYX", "Channel": {"Name": ["Phase", "DAPI"]}},
         )
     write_image(tmp_path / "slide.zarr", np.stack([image, image]), "TYX")
+    fields = {name: np.stack([image, image])[:, :64, :64] for name in ("A/1/0", "A/1/1", "B/1/0")}
+    drawn = dict.fromkeys(fields, labels[:64, :64])
+    write_wells(tmp_path / "plate.zarr", fields, labels=drawn)
     (tmp_path / "pairs.csv").write_text(
         "source,target,condition\nphase/,dapi/,DAPI\nphase/,map2/,MAP2\n", encoding="utf-8"
     )

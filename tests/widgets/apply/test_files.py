@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 from helpers import gray_noise, make_model
+from plate_files import write_wells
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.inference.options import PredictOptions
@@ -61,6 +62,16 @@ def test_zarr_is_written_where_it_is_chosen(dock, viewer, qtbot, model, folder, 
     dock.files.show_results.click()
     assert dock.files.error.text() == ""
     assert [layer.name for layer in viewer.layers] == ["a0"]
+
+
+def test_of_the_wells_that_are_chosen_a_plate_is_made(dock, qtbot, model, tmp_path):
+    dock.set_model(models().remember(model, "inverter"))
+    fields = {name: gray_noise(1, 40, 48) for name in ("A/1/0", "A/2/0", "B/1/0")}
+    plate = write_wells(tmp_path / "plate.zarr", fields)
+    summary = translate(dock, qtbot, plate / "A" / "*", tmp_path / "out")
+    made = tmp_path / "out" / "plate.zarr"
+    assert summary.written == (made / "A" / "1" / "0", made / "A" / "2" / "0")
+    assert translate(dock, qtbot, plate / "A" / "2", tmp_path / "out").kept == 1
 
 
 def test_quantiles_of_samples_are_written(dock, qtbot, model, folder, tmp_path):
