@@ -159,8 +159,8 @@ class ModelInfo:
     unlike: UnlikeShares | None = None  # None where it was not learnt what is usual
     made_for: MadeFor = field(default_factory=MadeFor)  # as far as the pairs state it
     origin: str = ""  # name and revision in a repository, where it was fetched from one
-    # What computes it, and whether it is an ONNX file or a package, which can be applied and no more;
-    # its file says neither.
+    # What computes it, and whether it is an ONNX file or a package, which can be applied and no
+    # more; its file says neither.
     engine: EngineKind = "torch"
     is_external: bool = False
 

@@ -1,4 +1,4 @@
-"""ONNX files and packages of volumes become translators: ours as they were, and those of others."""
+"""Networks of volumes, of ONNX files and packages: ours as they were, and those of others."""
 
 import numpy as np
 import pytest
