@@ -13,6 +13,7 @@ def onnx_file(
     *,
     channels: tuple[int, int] = (1, 1),
     side: int | str = "side",
+    depth: int | str = "depth",
     batch: int | str = "batch",
     dtype: str = "FLOAT",
     axes: str = "bcyx",
@@ -22,40 +23,45 @@ def onnx_file(
 ) -> Path:
     """Write a network of one convolution of 3 x 3, whose halo is 1, with the axes of an image.
 
-    With a stride, it takes their multiples alone. A `value` is that of one weight.
+    Or of a volume, if z is among the axes. With a stride, it takes their multiples alone, but any
+    number of planes. A `value` is that of one weight.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     given, made = channels
-    weights = np.random.default_rng(0).normal(size=(made, given, 3, 3)).astype(np.float32)
+    ours = "bczyx" if "z" in axes else "bcyx"
+    ndim = len(ours) - 2
+    weights = np.random.default_rng(0).normal(size=(made, given, *[3] * ndim)).astype(np.float32)
     if value is not None:
-        weights[0, 0, 0, 0] = value
+        weights.flat[0] = value
     kind = getattr(TensorProto, dtype)
     to_float = helper.make_node("Cast", ["source"], ["float"], to=TensorProto.FLOAT)
-    order = [axes.index(axis) for axis in "bcyx"] if len(axes) == 4 else [0, 1, 2, 3][: len(axes)]
+    is_known = len(axes) == len(ours)
+    order = [axes.index(axis) for axis in ours] if is_known else [*range(len(axes))]
     nodes = [to_float, helper.make_node("Transpose", ["float"], ["planes"], perm=order)]
     tensors = [numpy_helper.from_array(weights, "weights")]
     last = "planes"
-    if len(axes) != 4:  # arrays of other ranks come out as they go in
+    if not is_known:  # arrays of other ranks come out as they go in
         nodes.append(helper.make_node("Identity", [last], ["target"]))
     else:
         if stride > 1:  # sides that are no multiples do not fit when they are added
-            scales = np.array([1, 1, stride, stride], np.float32)
+            factors = [1] * (ndim - 2) + [stride] * 2
+            scales = np.array([1, 1, *factors], np.float32)
             tensors.append(numpy_helper.from_array(scales, "scales"))
-            pooled = {"kernel_shape": [stride] * 2, "strides": [stride] * 2}
+            pooled = {"kernel_shape": factors, "strides": factors}
             nodes += [
                 helper.make_node("AveragePool", [last], ["small"], **pooled),
                 helper.make_node("Resize", ["small", "", "scales"], ["large"]),
                 helper.make_node("Add", ["large", last], ["sum"]),
             ]
             last = "sum"
-        back = ["bcyx".index(axis) for axis in axes]
+        back = [ours.index(axis) for axis in axes]
         nodes += [
-            helper.make_node("Conv", [last, "weights"], ["made"], pads=[1] * 4),
+            helper.make_node("Conv", [last, "weights"], ["made"], pads=[1] * 2 * ndim),
             helper.make_node("Transpose", ["made"], ["target"], perm=back),
         ]
-    lengths = {"b": batch, "y": side, "x": side}
+    lengths = {"b": batch, "z": depth, "y": side, "x": side}
 
     def shape(count: int) -> list[Any]:
         return [count if axis == "c" else lengths[axis] for axis in axes]
@@ -93,9 +99,12 @@ def _write_package(
     names: list[str] | None = None,
     axes: str = "bcyx",
     size: Any = None,
+    depth: Any = None,
     halo: int = 1,
+    plane_halo: int = 1,
     dtypes: tuple[str, str] = ("uint8", "float32"),
     scale: float = 1.0,
+    plane_scale: float = 1.0,
     unit: str | None = None,
     weights: Any = None,
     tests: tuple[np.ndarray, np.ndarray] | None = None,
@@ -107,12 +116,14 @@ def _write_package(
     folder = path.parent / f"{path.stem} parts"
     folder.mkdir()
     side = size if isinstance(size, int) else "side"
-    network = {"channels": channels, "axes": axes, "side": side, **network}
+    planes = depth if isinstance(depth, int) else "depth"
+    network = {"channels": channels, "axes": axes, "side": side, "depth": planes, **network}
     if weights is None:
         source = onnx_file(folder / "weights.onnx", **network)
         weights = {"onnx": v0_5.OnnxWeightsDescr(source=source, opset_version=17)}
     shown = size if isinstance(size, int) else getattr(size, "min", 32)
-    lengths = {"b": 1, "y": shown, "x": shown}
+    deep = depth if isinstance(depth, int) else getattr(depth, "min", 16)
+    lengths = {"b": 1, "z": deep, "y": shown, "x": shown}
     arrays = []
     for end, (name, count) in enumerate(zip(("source", "target"), channels, strict=True)):
         shape = [count if axis == "c" else lengths[axis] for axis in axes]
@@ -120,7 +131,6 @@ def _write_package(
         np.save(folder / f"{name}.npy", array)
         arrays.append(folder / f"{name}.npy")
     (folder / "README.md").write_text("# A network of others\n\n## Validation\n\nNone.\n")
-    space: dict[str, Any] = {"scale": scale, "unit": unit}
 
     def axis(letter: str, *, given: bool) -> Any:
         if letter == "b":
@@ -129,13 +139,15 @@ def _write_package(
             count = channels[0 if given else 1]
             own = names if given and names else [f"channel{number}" for number in range(count)]
             return v0_5.ChannelAxis(channel_names=own)
-        name = v0_5.AxisId(letter)
+        name, own = v0_5.AxisId(letter), (depth, plane_halo, plane_scale)
+        length, around, distance = own if letter == "z" else (size, halo, scale)
+        space: dict[str, Any] = {"scale": distance, "unit": unit}
         if given:
-            wanted = size or v0_5.ParameterizedSize(min=16, step=1)
+            wanted = length or v0_5.ParameterizedSize(min=16, step=1)
             return v0_5.SpaceInputAxis(id=name, size=wanted, **space)
         same = v0_5.SizeReference(tensor_id=v0_5.TensorId("source"), axis_id=name)
-        if halo:
-            return v0_5.SpaceOutputAxisWithHalo(id=name, size=same, halo=halo, **space)
+        if around:
+            return v0_5.SpaceOutputAxisWithHalo(id=name, size=same, halo=around, **space)
         return v0_5.SpaceOutputAxis(id=name, size=same, **space)
 
     made: Any = v0_5.IntervalOrRatioDataDescr(type="float32")

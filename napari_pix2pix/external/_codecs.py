@@ -18,7 +18,7 @@ _RGB = ["red", "green", "blue"], ["r", "g", "b"]
 
 def plain_codec(end: End, dtype: str | None, *, rgb: bool) -> ImageCodec:
     """Return the codec of a file that says nothing of intensities, or of an integer dtype's."""
-    layout = _layout(end.channels, rgb=rgb)
+    layout = _layout(end.channels, end.axes, rgb=rgb)
     if dtype is None:
         return _as_it_is("float32", end.channels, layout)
     try:
@@ -33,7 +33,8 @@ def plain_codec(end: End, dtype: str | None, *, rgb: bool) -> ImageCodec:
 
 def package_codec(tensor: Tensor) -> ImageCodec:
     """Return the codec of images that a package takes: its steps change them, and it nothing."""
-    return _as_it_is(tensor.dtype, tensor.channels, _layout(tensor.channels, rgb=_is_rgb(tensor)))
+    layout = _layout(tensor.channels, tensor.axes, rgb=_is_rgb(tensor))
+    return _as_it_is(tensor.dtype, tensor.channels, layout)
 
 
 def target_codec(tensor: Tensor) -> tuple[ImageCodec, tuple[Step, ...]]:
@@ -55,10 +56,12 @@ def _as_it_is(dtype: str, channels: int, layout: Layout) -> ImageCodec:
     return ImageCodec("dtype", dtype, *ends, layout, stated=False)
 
 
-def _layout(channels: int, *, rgb: bool) -> Layout:
+def _layout(channels: int, axes: str, *, rgb: bool) -> Layout:
     if rgb:
         return Layout(-1, rgb=True)
-    return Layout() if channels == 1 else Layout(-3)
+    if channels == 1:
+        return Layout()
+    return Layout(-4 if "z" in axes else -3)  # before all axes of space
 
 
 def _is_rgb(tensor: Tensor) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_pix2pix.data.pixel_size import PixelSize
 from napari_pix2pix.errors import FileError
-from napari_pix2pix.external._network import End, Sizes
+from napari_pix2pix.external._network import End, PlaneSizes, Sizes
 from napari_pix2pix.external._steps import Step, read_steps
 from napari_pix2pix.io.libraries import needing
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from bioimageio.spec.model.v0_5 import InputTensorDescr, ModelDescr, OutputTensorDescr
 
 _VERSION = (0, 5)  # the newest model description that is known here
-_TYPICAL = 256  # pixels that a window shows at least, where windows have one size that is chosen
+# Pixels and planes that a window shows at least, where windows have one size that is chosen.
+_TYPICAL, _TYPICAL_PLANES = 256, 32
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """A package's model, with one image in and one out."""
+    """A package's model, with one image, or one volume, in and one out."""
 
     name: str
     text: str
@@ -139,7 +140,7 @@ def _read_model(model: ModelDescr) -> Description:
             f"{others}"
         )
     [given], [made] = model.inputs, model.outputs
-    rows, columns = _plane(given)
+    depth = _depth(given)
     return Description(
         name=str(model.name),
         text=str(model.description or model.name),
@@ -147,14 +148,14 @@ def _read_model(model: ModelDescr) -> Description:
         licence=str(model.license or ""),
         weights=PackageFile.of(weights),
         architecture=_read_architecture(getattr(weights, "architecture", None)),
-        given=_read_tensor(given),
-        made=_read_tensor(made),
-        sizes=_read_sizes(given, made),
-        pixel_size=_read_pixel_size(rows, columns),
+        given=_read_tensor(given, is_volume=depth is not None),
+        made=_read_tensor(made, is_volume=depth is not None),
+        sizes=_read_sizes(given, made, depth),
+        pixel_size=_read_pixel_size(*_plane(given), depth),
     )
 
 
-def _read_tensor(tensor: InputTensorDescr | OutputTensorDescr) -> Tensor:
+def _read_tensor(tensor: InputTensorDescr | OutputTensorDescr, *, is_volume: bool) -> Tensor:
     names: tuple[str, ...] = ()
     for axis in tensor.axes:
         if axis.type == "channel":
@@ -162,12 +163,12 @@ def _read_tensor(tensor: InputTensorDescr | OutputTensorDescr) -> Tensor:
     span = getattr(tensor.data, "range", None)
     known = span is not None and None not in span and bool(np.isfinite(span).all())
     return Tensor(
-        axes=_letters(tensor),
+        axes=_letters(tensor, is_volume=is_volume),
         channels=max(1, len(names)),
         names=names,
         dtype=str(tensor.dtype),
         span=(span[0], span[1]) if known and span is not None else None,
-        steps=read_steps(tensor, max(1, len(names))),
+        steps=read_steps(tensor, max(1, len(names)), 3 if is_volume else 2),
         test=None if tensor.test_tensor is None else PackageFile.of(tensor.test_tensor),
     )
 
@@ -187,20 +188,26 @@ def _plane(tensor: Any) -> tuple[Any, Any]:
     raise FileError(f"{tensor.id} has no axes y and x")
 
 
-def _letters(tensor: Any) -> str:
-    """Name each axis by a letter; others than planes, channels and batches have the length 1."""
-    letters = ""
+def _depth(tensor: Any) -> Any:
+    """Return the axis of planes of a volume; None of an image, which has one plane at most."""
+    axes = (axis for axis in tensor.axes if axis.type == "space" and str(axis.id) == "z")
+    return next((axis for axis in axes if axis.size != 1), None)
+
+
+def _letters(tensor: Any, *, is_volume: bool) -> str:
+    """Name each axis by a letter; others than space, channels and batches have the length 1."""
+    space, letters = "zyx" if is_volume else "yx", ""
     for axis in tensor.axes:
         if axis.type in ("batch", "channel"):
             letters += axis.type[0]
-        elif axis.type == "space" and str(axis.id) in ("y", "x"):
+        elif axis.type == "space" and str(axis.id) in space:
             letters += str(axis.id)
         else:
             least = axis.size if isinstance(axis.size, int) else getattr(axis.size, "min", None)
             if least != 1 and not _follows(axis.size):
                 raise FileError(
-                    f"{tensor.id} has an axis {axis.id} of {least or 'several'}, and planes are "
-                    "translated one by one: volumes and time series can't be"
+                    f"{tensor.id} has an axis {axis.id} of {least or 'several'}, and images or "
+                    "volumes are translated one by one: time series can't be"
                 )
             letters += "s"
     return letters
@@ -211,18 +218,38 @@ def _follows(size: Any) -> bool:
     return hasattr(size, "axis_id")
 
 
-def _read_sizes(given: InputTensorDescr, made: OutputTensorDescr) -> Sizes:
+def _read_sizes(given: InputTensorDescr, made: OutputTensorDescr, depth: Any) -> Sizes:
     rows, columns = _plane(given)
     halos = []
     for axis, source in zip(_plane(made), (rows, columns), strict=True):
-        if not _is_same_length(axis, source):
-            raise FileError(
-                f"its output {made.id} has another size than its input, along {axis.id}"
-            )
+        _check_length(made, axis, source)
         halos.append(getattr(axis, "halo", 0))
     halo = max(halos) or None
     batch = next((axis.size for axis in given.axes if axis.type == "batch"), 1)
-    return _common(_lengths(rows, columns), _lengths(columns, rows), halo, batch == 1)
+    sizes = _common(_lengths(rows, columns), _lengths(columns, rows), halo, batch == 1)
+    return sizes if depth is None else replace(sizes, planes=_read_planes(made, depth))
+
+
+def _read_planes(made: OutputTensorDescr, depth: Any) -> PlaneSizes:
+    axis = _depth(made)
+    _check_length(made, axis, depth)
+    size, halo = depth.size, getattr(axis, "halo", 0)
+    if _follows(size):
+        raise FileError(f"the length of its axis z depends on that of {size.axis_id}")
+    least, step = (size, 0) if isinstance(size, int) else (size.min, size.step)
+    if step and not least % step:
+        return PlaneSizes(step, least, halo=halo or None)
+    if step:
+        wanted = _TYPICAL_PLANES + 2 * halo
+        least += -(-max(0, wanted - least) // step) * step
+    if least <= 2 * halo:
+        raise FileError(f"it takes {least} planes, and nothing is left of them within its halo")
+    return PlaneSizes(1, least, fixed=True, halo=halo or None)
+
+
+def _check_length(made: OutputTensorDescr, axis: Any, source: Any) -> None:
+    if axis is None or not _is_same_length(axis, source):
+        raise FileError(f"its output {made.id} has another size than its input, along {source.id}")
 
 
 def _is_same_length(axis: Any, source: Any) -> bool:
@@ -272,8 +299,10 @@ def _common(
     return Sizes(1, side, fixed=True, halo=halo, one_by_one=one_by_one)
 
 
-def _read_pixel_size(rows: Any, columns: Any) -> PixelSize | None:
+def _read_pixel_size(rows: Any, columns: Any, depth: Any) -> PixelSize | None:
     unit = None if rows.unit is None else str(rows.unit)
     if unit is None or rows.unit != columns.unit:
         return None
-    return PixelSize(float(rows.scale), float(columns.scale), unit=unit)
+    is_known = depth is not None and depth.unit == rows.unit
+    distance = float(depth.scale) if is_known else None
+    return PixelSize(float(rows.scale), float(columns.scale), distance, unit)

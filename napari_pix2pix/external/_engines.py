@@ -17,6 +17,7 @@ from napari_pix2pix.inference.devices import choose_device
 from napari_pix2pix.io.onnx_devices import CPU, choices_of
 from napari_pix2pix.io.onnx_file import open_session
 from napari_pix2pix.io.onnx_reading import OnnxFile
+from napari_pix2pix.training.model_info import EngineKind
 
 Values: TypeAlias = NDArray[Any]
 
@@ -25,6 +26,7 @@ class Engine(ABC):
     """Computes a network, array in and array out; it can be copied and sent to other processes."""
 
     name: str
+    kind: EngineKind
     library: str  # that a process needs for it, besides those of this package; or ""
     digest: bytes  # of all that the network is
 
@@ -41,6 +43,7 @@ class OnnxEngine(Engine):
     """ONNX Runtime, with a network as an ONNX file holds it."""
 
     name = "ONNX Runtime"
+    kind = "onnx"
     library = "onnxruntime"
 
     def __init__(self, content: bytes, given: str, made: str) -> None:
@@ -87,6 +90,7 @@ class TorchEngine(Engine):
     """PyTorch, with a network of an architecture that is known here."""
 
     name = "PyTorch"
+    kind = "torch"
     library = ""
 
     def __init__(self, network: nn.Module) -> None:

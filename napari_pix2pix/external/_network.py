@@ -19,7 +19,7 @@ from napari_pix2pix.external._steps import Step, fit_steps, measure_steps, run_s
 from napari_pix2pix.inference.networks import ExternalNetwork, FloatPlanes
 from napari_pix2pix.io.onnx_devices import CPU
 
-_PLANES = "cyx"
+_PLANES = "czyx"
 _USUAL_BYTES = 1536.0  # a pixel of a U-Net that has 64 channels at full size, and joins 128
 
 Values: TypeAlias = NDArray[Any]
@@ -30,9 +30,19 @@ class End:
     """Input or output of a network: its name, and the axes of the array, a letter each."""
 
     name: str
-    axes: str  # of b, c, y and x, and others of length 1; y and x are among them
+    axes: str  # of b, c, z, y and x, and others of length 1; y and x are among them
     channels: int
     dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class PlaneSizes:
+    """Which numbers of planes a network of volumes takes, and how they are cut for it."""
+
+    stride: int
+    least: int
+    fixed: bool = False  # `least` is the only number
+    halo: int | None = None  # None where it is not known
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,7 @@ class Sizes:
     fixed: bool = False  # `least` is the only height and width
     halo: int | None = None  # None where it is not known
     one_by_one: bool = False  # it takes one image at a time
+    planes: PlaneSizes | None = None  # of a network of volumes
 
 
 class SteppedNetwork(ExternalNetwork):
@@ -64,11 +75,17 @@ class SteppedNetwork(ExternalNetwork):
         self.library = engine.library
         self._given, self._made, self._sizes = given, made, sizes
         self._before, self._after = tuple(before), tuple(after)
-        self._size: tuple[int, int] | None = None  # of the frame, once that is known
+        self._size: tuple[int, ...] | None = None  # of the frame, once that is known
         self.in_channels = given.channels
         self.stride, self.least_size = sizes.stride, sizes.least
         self.halo = sizes.halo or 0
         self.tile = self._find_tile()
+        planes = sizes.planes
+        self.ndim = 2 if planes is None else 3
+        depth = [] if planes is None else [(planes.stride, planes.halo or 0, planes.least)]
+        along = [*depth, *[(self.stride, self.halo, self.least_size)] * 2]
+        self.strides, self.halos, self.least_sizes = zip(*along, strict=True)
+        self.plane_tile = self._find_plane_tile()
         self.measures = measure_steps(before)
         parts = hashlib.sha256(engine.digest)
         parts.update(repr((given, made, sizes, self._before, self._after)).encode())
@@ -83,7 +100,7 @@ class SteppedNetwork(ExternalNetwork):
         """Compute on this device from now on."""
         self._device = device
 
-    def fitted(self, read: Callable[[], FloatPlanes], size: tuple[int, int]) -> SteppedNetwork:
+    def fitted(self, read: Callable[[], FloatPlanes], size: tuple[int, ...]) -> SteppedNetwork:
         """Return the network for a frame: with its steps fitted, where they measure."""
         if not (self.measures or measure_steps(self._after)):
             return self
@@ -94,15 +111,17 @@ class SteppedNetwork(ExternalNetwork):
         return own
 
     def forward(self, planes: Tensor) -> Tensor:
-        """Map planes (B, C, H, W) to planes (B, K, H, W)."""
+        """Map planes (B, C, H, W) to planes (B, K, H, W), or those of volumes."""
         values = planes.cpu().numpy()
         given = [self._arrange(run_steps(self._before, image)) for image in values]
         made = [image for batch in self._batches(given) for image in self._run(batch)]
         if any(image.shape[1:] != values.shape[2:] for image in made):
+            found, wanted = (
+                " x ".join(map(str, shape)) for shape in (made[0].shape[1:], values.shape[2:])
+            )
             raise FileError(
-                f"The network makes {made[0].shape[1]} x {made[0].shape[2]} pixels of "
-                f"{values.shape[2]} x {values.shape[3]}: only networks that keep the size of an "
-                "image can be applied."
+                f"The network makes {found} pixels of {wanted}: only networks that keep the size "
+                "of an image can be applied."
             )
         finished = [run_steps(self._fit_after(image), image) for image in made]
         return torch.from_numpy(np.stack(finished).astype(np.float32))
@@ -116,15 +135,23 @@ class SteppedNetwork(ExternalNetwork):
             return 0
         return sizes.least - 2 * sizes.halo if sizes.fixed else None
 
+    def _find_plane_tile(self) -> int | None:
+        planes = self._sizes.planes
+        if planes is None:
+            return None
+        if planes.fixed:
+            return planes.least - 2 * (planes.halo or 0)
+        return 0 if planes.halo is None or self.tile == 0 else None
+
     def _fit_after(self, image: Values) -> Sequence[Step]:
         """Return the last steps, for a frame that is given as a whole where they measure."""
         if self._size is None or not measure_steps(self._after):
             return self._after
-        height, width = self._size
-        return fit_steps(self._after, image[:, :height, :width])  # without what pads it
+        frame = image[(slice(None), *map(slice, self._size))]  # without what pads it
+        return fit_steps(self._after, frame)
 
     def _arrange(self, image: Values) -> Values:
-        """Return planes (C, H, W) with the axes of the network's input."""
+        """Return planes (C, H, W), or (C, Z, H, W), with the axes of the network's input."""
         axes = self._given.axes
         kept = image if "c" in axes else image[0]
         there = [axis for axis in _PLANES if axis in axes]
@@ -139,7 +166,7 @@ class SteppedNetwork(ExternalNetwork):
         return [np.concatenate(given, self._given.axes.index("b"))]
 
     def _run(self, given: Values) -> list[Values]:
-        """Run the network; return the images of a batch, (K, H, W) each."""
+        """Run the network; return the images of a batch, (K, H, W) or (K, Z, H, W) each."""
         try:
             made = self._engine.run(given, self._device)
         except DeviceError:
@@ -165,7 +192,7 @@ class SteppedNetwork(ExternalNetwork):
 
 
 def as_planes(made: Values, axes: str) -> Values:
-    """Return (K, H, W) of an array with other axes."""
+    """Return (K, H, W) of an array with other axes; (K, Z, H, W) of a volume."""
     kept = made[tuple(slice(None) if axis in _PLANES else 0 for axis in axes)]
     left = [axis for axis in axes if axis in _PLANES]
     ordered = kept.transpose([left.index(axis) for axis in _PLANES if axis in left])

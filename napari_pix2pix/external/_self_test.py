@@ -23,8 +23,7 @@ def check_test_images(network: SteppedNetwork, described: Description, files: Pa
     given, wanted = (
         _read(files, tensor.test, tensor.axes) for tensor in (described.given, described.made)
     )
-    size = given.shape[1], given.shape[2]
-    made = network.fitted(lambda: given, size)(torch.from_numpy(given)[None]).numpy()[0]
+    made = network.fitted(lambda: given, given.shape[1:])(torch.from_numpy(given)[None]).numpy()[0]
     span = max(float(np.ptp(wanted)), 1e-3)
     is_same = made.shape == wanted.shape
     # What is NaN is off, too.
@@ -36,7 +35,7 @@ def check_test_images(network: SteppedNetwork, described: Description, files: Pa
 
 
 def _read(files: PackageFiles, test: PackageFile | None, axes: str) -> NDArray[Any]:
-    """Read the first test image of a tensor, (C, H, W)."""
+    """Read the first test image of a tensor, (C, H, W), or its volume."""
     if test is None:
         raise FileError(
             f"{files.path} holds no test images, by which a network of PyTorch weights is told: "

@@ -1,4 +1,4 @@
-"""Steps before and after the network of a BioImage.IO package, on planes (C, H, W)."""
+"""Steps before and after the network of a BioImage.IO package, on planes (C, H, W) or volumes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from napari_pix2pix.errors import FileError
 if TYPE_CHECKING:
     from bioimageio.spec.model.v0_5 import InputTensorDescr, OutputTensorDescr
 
-Values = NDArray[Any]  # (C, H, W) of any dtype
-_SPACE = {"y": 1, "x": 2}  # axes of planes, by the names of the package's; channels are axis 0
+Values = NDArray[Any]  # (C, H, W), or (C, Z, H, W), of any dtype
+_SPACE = "zyx"  # names of a package's axes, in the order of ours; channels are axis 0
 
 
 class Step(ABC):
@@ -36,7 +36,7 @@ class Step(ABC):
 
 @dataclass(frozen=True, eq=False)
 class _Linear(Step):
-    """Scale and shift each channel, or all: (C, 1, 1) or scalars."""
+    """Scale and shift each channel, or all: (C, 1, 1), or (C, 1, 1, 1) of volumes, or scalars."""
 
     gain: Values
     offset: Values
@@ -164,14 +164,19 @@ def run_steps(steps: Sequence[Step], values: Values) -> Values:
     return values
 
 
-def read_steps(tensor: InputTensorDescr | OutputTensorDescr, channels: int) -> tuple[Step, ...]:
-    """Return what the package does with a tensor of so many channels; refuse what is not known."""
+def read_steps(
+    tensor: InputTensorDescr | OutputTensorDescr, channels: int, ndim: int
+) -> tuple[Step, ...]:
+    """Return what the package does with a tensor of so many channels; refuse what is not known.
+
+    `ndim` is 2 for images, 3 for volumes.
+    """
     is_input = hasattr(tensor, "preprocessing")
     described = tensor.preprocessing if is_input else tensor.postprocessing
-    return tuple(_read(step, tensor, channels) for step in described)
+    return tuple(_read(step, tensor, channels, ndim) for step in described)
 
 
-def _read(step: Any, tensor: Any, channels: int) -> Step:
+def _read(step: Any, tensor: Any, channels: int, ndim: int) -> Step:
     name, kwargs = str(step.id), step.kwargs
     channel = next((axis.id for axis in tensor.axes if axis.type == "channel"), None)
     along = getattr(kwargs, "axis", None)
@@ -184,7 +189,7 @@ def _read(step: Any, tensor: Any, channels: int) -> Step:
         listed = np.atleast_1d(np.array(values, np.float64))
         if len(listed) not in (1, channels):
             raise FileError(f"its step {name} has {len(listed)} values for {channels} channels")
-        return listed.reshape(-1, 1, 1)
+        return listed.reshape(-1, *[1] * ndim)
 
     if name == "ensure_dtype":
         return _EnsureDtype(np.dtype(kwargs.dtype))
@@ -196,35 +201,39 @@ def _read(step: Any, tensor: Any, channels: int) -> Step:
     if name == "binarize":
         return _Binarize(column(kwargs.threshold).astype(np.float32))
     if name == "clip":
-        return _read_clip(kwargs, tensor)
+        return _read_clip(step, channel, ndim)
     if name == "sigmoid":
         return _Sigmoid()
     if name == "softmax" and kwargs.axis == channel:
         return _Softmax()
     if name == "zero_mean_unit_variance":
-        return _ZeroMean(_axes(kwargs.axes, channel), kwargs.eps)
+        return _ZeroMean(_axes(step, channel, ndim), kwargs.eps)
     if name == "scale_range":
         ends = kwargs.min_percentile, kwargs.max_percentile
-        return _ScaleRange(_axes(kwargs.axes, channel), *ends, kwargs.eps)
+        return _ScaleRange(_axes(step, channel, ndim), *ends, kwargs.eps)
     raise FileError(f"it has a step that is not done here ({name})")
 
 
-def _read_clip(kwargs: Any, tensor: Any) -> Step:
-    channel = next((axis.id for axis in tensor.axes if axis.type == "channel"), None)
+def _read_clip(step: Any, channel: Any, ndim: int) -> Step:
+    kwargs = step.kwargs
     low, high = (getattr(kwargs, f"{end}_percentile", None) for end in ("min", "max"))
     if low is None and high is None:
         return _Clip(_optional(kwargs.min), _optional(kwargs.max))
     ends = kwargs.min if low is None else low, kwargs.max if high is None else high
     are_percentiles = low is not None, high is not None
-    return _ClipPercentiles(_axes(kwargs.axes, channel), *ends, are_percentiles)
+    return _ClipPercentiles(_axes(step, channel, ndim), *ends, are_percentiles)
 
 
-def _axes(names: Sequence[Any] | None, channel: Any) -> tuple[int, ...]:
-    """Return which axes of (C, H, W) are measured together; all without names."""
-    if names is None:
-        return 0, 1, 2
-    known = _SPACE if channel is None else {**_SPACE, str(channel): 0}
-    return tuple(sorted(known[str(name)] for name in names if str(name) in known))
+def _axes(step: Any, channel: Any, ndim: int) -> tuple[int, ...]:
+    """Return which axes of (C, H, W), or (C, Z, H, W), a step measures together; all if unnamed."""
+    if step.kwargs.axes is None:
+        return tuple(range(ndim + 1))
+    names = [str(name) for name in step.kwargs.axes]
+    # What is measured must hold for all windows, wherever they lie.
+    if apart := [name for name in _SPACE[-ndim:] if name not in names]:
+        raise FileError(f"its step {step.id} differs along the axis {apart[0]}: only channels may")
+    space = tuple(range(1, ndim + 1))
+    return (0, *space) if channel is not None and str(channel) in names else space
 
 
 def _linear(gain: Values, offset: Values) -> Step:

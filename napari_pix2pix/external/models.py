@@ -20,16 +20,16 @@ from napari_pix2pix.external._description import (
     parse_description,
 )
 from napari_pix2pix.external._engines import Engine, OnnxEngine, TorchEngine
-from napari_pix2pix.external._network import End, Sizes, SteppedNetwork
+from napari_pix2pix.external._halos import with_halo
+from napari_pix2pix.external._network import End, PlaneSizes, Sizes, SteppedNetwork
 from napari_pix2pix.external._package_files import PackageFiles
 from napari_pix2pix.external._probe import find_sizes
 from napari_pix2pix.external._self_test import check_test_images
 from napari_pix2pix.external._state_dicts import build_network, check_known
-from napari_pix2pix.external._steps import Step, measure_steps
+from napari_pix2pix.external._steps import measure_steps
 from napari_pix2pix.external._translator import ExternalTranslator
 from napari_pix2pix.inference.devices import estimate_bytes_per_pixel
 from napari_pix2pix.inference.networks import measures_input
-from napari_pix2pix.inference.options import check_integer
 from napari_pix2pix.inference.tiling import TileGrid
 from napari_pix2pix.io.model_header import FORMAT_NAME
 from napari_pix2pix.io.onnx_file import ENDING as ONNX_ENDING
@@ -37,13 +37,11 @@ from napari_pix2pix.io.onnx_reading import OnnxEnd, OnnxFile, parse_onnx, read_o
 from napari_pix2pix.metrics.baselines import Baselines
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.made_for import MadeFor
-from napari_pix2pix.training.model_info import ModelInfo
+from napari_pix2pix.training.model_info import EngineKind, ModelInfo
 from napari_pix2pix.training.state import build_generator
 from napari_pix2pix.training.summary import describe_images
 
 __all__ = ["ExternalTranslator", "load_external"]
-
-_AROUND = 8  # windows of one size, whose halo is not known, overlap by this part of it
 
 
 def load_external(
@@ -59,7 +57,8 @@ def load_external(
         For an ONNX file of others: the whole range of this integer dtype becomes -1 to 1 in source
         and target. Without it, intensities go in and come out as they are.
     halo : int, optional
-        For a file that does not say it: on how many pixels around it a pixel depends.
+        For a file that does not say it: on how many pixels around it a pixel depends. Of volumes it
+        counts along all three axes.
 
     Returns
     -------
@@ -69,8 +68,8 @@ def load_external(
     Raises
     ------
     FileError
-        When the file can't be read, is damaged, or its model can't be applied to images; nothing
-        in it is run then.
+        When the file can't be read, is damaged, or its model can't be applied to images or
+        volumes; nothing in it is run then.
     InputError
         When the file says itself what is given.
     """
@@ -104,7 +103,12 @@ def _own(onnx: OnnxFile, dtype: str | None, halo: int | None) -> ExternalTransla
         raise FileError(f"{onnx.path} says of itself what can't be read ({error}).") from error
     info = ModelInfo.from_header(header, onnx.path)
     info = replace(
-        info, has_discriminator=False, weights=(info.config.keep,), unlike=None, engine="onnx"
+        info,
+        has_discriminator=False,
+        weights=(info.config.keep,),
+        unlike=None,
+        engine=OnnxEngine.kind,
+        is_external=True,
     )
     planes = info.planes
     with torch.device("meta"):
@@ -112,19 +116,23 @@ def _own(onnx: OnnxFile, dtype: str | None, halo: int | None) -> ExternalTransla
             info.config, planes_in=planes.generator_in, planes_out=planes.generator_out
         )
     for end, count in ((onnx.given, planes.generator_in), (onnx.made, planes.generator_out)):
-        if len(end.shape) != 4 or end.shape[1] != count:
+        if len(end.shape) != generator.ndim + 2 or end.shape[1] != count:
             raise FileError(
                 f"{onnx.path} says that it has {plural(count, 'plane')} and has an array of "
                 f"{end}: it was changed, so take another copy."
             )
     least = TileGrid.of_network(generator, 1, 1).padded[0]
     whole = measures_input(generator)
-    sizes = Sizes(generator.stride, least, halo=None if whole else generator.halo)
+    sizes, axes = Sizes(generator.stride, least, halo=None if whole else generator.halo), "bcyx"
+    if generator.ndim == 3:
+        halo = None if whole else generator.halos[0]
+        depth = PlaneSizes(generator.strides[0], generator.least_sizes[0], halo=halo)
+        sizes, axes = replace(sizes, planes=depth), "bczyx"
     side = max(2 * generator.stride, generator.least_size)
     network = SteppedNetwork(
         OnnxEngine.of(onnx),
-        End(onnx.given.name, "bcyx", planes.generator_in),
-        End(onnx.made.name, "bcyx", planes.generator_out),
+        End(onnx.given.name, axes, planes.generator_in),
+        End(onnx.made.name, axes, planes.generator_out),
         sizes,
         bytes_per_pixel=estimate_bytes_per_pixel(generator, planes.generator_in, side=side),
     )
@@ -143,12 +151,13 @@ def _plain(onnx: OnnxFile, dtype: str | None, halo: int | None) -> ExternalTrans
         if dtype is None
         else f"The file says nothing of intensities: the range of {dtype} becomes -1 to 1 and back."
     )
-    sizes, notes = _with_halo(onnx.path, sizes, halo, (), ())
+    sizes, notes = with_halo(onnx.path, sizes, halo, (), ())
     name = onnx.path.name
     network = SteppedNetwork(OnnxEngine.of(onnx), given, made, sizes)
     network.takes_halo = True
     text = f"ONNX network, from {name}"
-    info = _info(source, target, text, (ranges, *notes), _config(network))
+    config = _config(network)
+    info = _info(source, target, text, (ranges, *notes), config, OnnxEngine.kind)
     return ExternalTranslator(network, info)
 
 
@@ -176,11 +185,11 @@ def _package(
     target, last = target_codec(described.made)
     source = package_codec(described.given)
     before, after = described.given.steps, (*described.made.steps, *last)
-    sizes, notes = _with_halo(path, described.sizes, halo, before, after)
+    sizes, notes = with_halo(path, described.sizes, halo, before, after)
     network = SteppedNetwork(engine, given, made, sizes, before, after)
     network.takes_halo = described.sizes.halo is None and not measure_steps(after)
     texts = {"authors": described.authors, "licence": described.licence}
-    info = _info(source, target, described.text, notes, _config(network, **texts))
+    info = _info(source, target, described.text, notes, _config(network, **texts), engine.kind)
     names = tuple(own_names(tensor) for tensor in (described.given, described.made))
     info = replace(
         info,
@@ -192,49 +201,10 @@ def _package(
 
 
 def _config(network: SteppedNetwork, authors: str = "", licence: str = "") -> TrainConfig:
-    """Return a config whose norm says whether images are measured; nothing else is known."""
+    """Return a config whose norm says whether images are measured; little else is known."""
     norm: Literal["instance", "none"] = "instance" if measures_input(network) else "none"
-    return TrainConfig(norm=norm, dropout=0.0, authors=authors, licence=licence)
-
-
-def _with_halo(
-    path: Path,
-    sizes: Sizes,
-    halo: int | None,
-    before: Sequence[Step],
-    after: Sequence[Step],
-) -> tuple[Sizes, tuple[str, ...]]:
-    """Return the sizes with a halo that the user gives, and what is to be known of tiles."""
-    notes = []
-    if halo is not None:
-        if sizes.halo is not None:
-            raise InputError(f"{path} says its halo ({sizes.halo}): leave halo out.")
-        halo = check_integer("halo", halo, 0)
-        if sizes.fixed and sizes.least <= 2 * halo:
-            raise InputError(
-                f"halo must be less than half of the window, got {halo} for windows of "
-                f"{sizes.least} pixels."
-            )
-        sizes = replace(sizes, halo=halo)
-    elif sizes.halo is None and sizes.fixed:
-        sizes = replace(sizes, halo=sizes.least // _AROUND)
-        notes.append(
-            f"The network takes {sizes.least} x {sizes.least} pixels, and the file does not say on "
-            f"how many around it a pixel depends: windows overlap by {sizes.halo} pixels on each "
-            "side. Load it with another halo if seams are seen."
-        )
-    elif sizes.halo is None:
-        notes.append(
-            "The file does not say on how many pixels around it a pixel depends, so the network is "
-            "given whole images. Load it with a halo for images that are too large."
-        )
-    if measure_steps(before):
-        notes.append("Each frame is measured as a whole first: its intensities are scaled by it.")
-    if measure_steps(after) and sizes.fixed:
-        raise FileError(
-            f"{path} can't be applied: it measures what comes out, and takes windows of one size."
-        )
-    return sizes, tuple(notes)
+    ndim: Literal[2, 3] = 3 if network.ndim == 3 else 2
+    return TrainConfig(norm=norm, dropout=0.0, authors=authors, licence=licence, ndim=ndim)
 
 
 def _info(
@@ -243,6 +213,7 @@ def _info(
     text: str,
     notes: Sequence[str],
     config: TrainConfig,
+    engine: EngineKind,
 ) -> ModelInfo:
     """Describe a model that another program trained."""
     summary = " ".join(text.split())
@@ -263,7 +234,8 @@ def _info(
         steps=0,
         seconds=0.0,
         versions={},
-        engine="onnx",
+        engine=engine,
+        is_external=True,
     )
 
 
@@ -276,16 +248,16 @@ def _refuse_options(path: Path, *, dtype: str | None = None, halo: int | None = 
 
 def _end_of(onnx: OnnxFile, end: OnnxEnd) -> End:
     """Find the axes of an array that nothing is said of: channels have a fixed length."""
-    shape = end.shape
-    if len(shape) != 4:
+    shape, space = end.shape, "zyx"[-len(end.shape) + 2 :]
+    if len(shape) not in (4, 5):
         raise FileError(
-            f"{onnx.path} has arrays of {end} ({end.name}), and planes are needed: 4 axes, which "
-            "are batch, channel, y and x."
+            f"{onnx.path} has arrays of {end} ({end.name}), and planes or volumes are needed: 4 "
+            "axes, which are batch, channel, y and x, or 5, with z before y."
         )
-    if shape[1] is not None and not (shape[3] is not None and shape[3] < shape[1]):
-        return End(end.name, "bcyx", shape[1], end.dtype)
-    if shape[3] is not None:
-        return End(end.name, "byxc", shape[3], end.dtype)
+    if shape[1] is not None and not (shape[-1] is not None and shape[-1] < shape[1]):
+        return End(end.name, f"bc{space}", shape[1], end.dtype)
+    if shape[-1] is not None:
+        return End(end.name, f"b{space}c", shape[-1], end.dtype)
     raise FileError(
         f"{onnx.path} does not say how many channels {end.name} has ({end}): export it with a "
         "fixed number."

@@ -116,7 +116,8 @@ class FrameJob:
         changes = bool(self._norms) or self._options.dropout
         own = with_own_layers(generator) if changes else generator
         if isinstance(own, ExternalNetwork):
-            own = own.fitted(self._read_whole, (grid.height, grid.width))
+            depth = (self._image.depth,) if own.ndim == 3 else ()
+            own = own.fitted(self._read_whole, (*depth, grid.height, grid.width))
         whole = bool(self._norms) and grid.whole and measured is None
         is_one = isinstance(own, ExternalNetwork) and own.tile == 0
         if self._norms and measured is None and not whole:
@@ -242,10 +243,10 @@ def _runner(
 ) -> Callable[[Tensor, slice, slice], Tensor]:
     """Return what runs a network and keeps rows and columns of its output."""
     # Layer by layer, only what a part needs is computed; others are run as a whole.
-    if isinstance(generator, ExternalNetwork):
-        return partial(_run_whole, generator)
     if generator.ndim == 3:
         return partial(run_volume, generator, tile=depth_tile, before=before)
+    if isinstance(generator, ExternalNetwork):
+        return partial(_run_whole, generator)
     return (
         partial(_run_whole, compiled(generator))
         if options.compile

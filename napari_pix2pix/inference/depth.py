@@ -9,17 +9,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from napari_pix2pix.core import DiscriminatorMap, ResNet, UNet, run_part
+from napari_pix2pix.core import DiscriminatorMap, run_part
 from napari_pix2pix.inference.networks import ExternalNetwork, Network
 from napari_pix2pix.inference.tiling import Tile, TileGrid, reflected
 
 _ENOUGH_HALOS = 2  # as many planes are kept of a window, so half of its planes are
 
 
-def depth_grid(
-    generator: UNet | ResNet | DiscriminatorMap, depth: int, tile: int | None
-) -> TileGrid:
+def depth_grid(generator: Network | DiscriminatorMap, depth: int, tile: int | None) -> TileGrid:
     """Return how the planes of a volume are cut, as rows; `tile` is as in `PredictOptions`."""
+    if isinstance(generator, ExternalNetwork) and generator.plane_tile is not None:
+        tile = generator.plane_tile
     stride, halo, least = generator.strides[0], generator.halos[0], generator.least_sizes[0]
     if tile is None:
         tile = max(stride, _ENOUGH_HALOS * halo)
@@ -28,13 +28,13 @@ def depth_grid(
 
 def planes_at_once(network: Network | DiscriminatorMap, depth: int, tile: int | None) -> int:
     """Return how many planes a network sees at a time; 1 for one of images."""
-    if isinstance(network, ExternalNetwork) or network.ndim == 2:
+    if network.ndim == 2:
         return 1
     return depth_grid(network, depth, tile).window[0]
 
 
 def run_volume(
-    generator: UNet | ResNet | DiscriminatorMap,
+    generator: Network | DiscriminatorMap,
     x: Tensor,
     rows: slice,
     columns: slice,
@@ -50,7 +50,7 @@ def run_volume(
         if before is not None:
             before(cut)
         window, planes = _window(x, cut, depth), cut.crop.rows
-        if isinstance(generator, DiscriminatorMap):
+        if isinstance(generator, DiscriminatorMap | ExternalNetwork):
             parts.append(generator(window)[:, :, planes, rows, columns])
         else:
             parts.append(run_part(generator, window, planes, rows, columns))

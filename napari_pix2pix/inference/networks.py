@@ -22,7 +22,7 @@ FloatPlanes: TypeAlias = NDArray[np.float32]
 class ExternalNetwork(nn.Module, ABC):
     """A network that another program runs; it has no layers that can be changed."""
 
-    ndim = 2  # it is given images, not volumes
+    ndim: int  # 2 if it is given images, 3 if volumes
     # How images are cut for it is said as generators say it: see `TileGrid`.
     in_channels: int
     stride: int  # heights and widths are multiples of it
@@ -32,6 +32,11 @@ class ExternalNetwork(nn.Module, ABC):
     # Side of the parts that are kept, where windows have one size; 0: it is given whole images;
     # None: as memory allows.
     tile: int | None
+    # Of a network of volumes the same along each axis, planes first: see `depth_grid`.
+    strides: tuple[int, ...]
+    halos: tuple[int, ...]
+    least_sizes: tuple[int, ...]
+    plane_tile: int | None  # as `tile`, of the planes
     measures: bool  # what it does depends on the whole frame, which `fitted` is told
     digest: str  # 16 hexadecimal digits that tell it from others
     bytes_per_pixel: float  # of a window, about
@@ -39,7 +44,7 @@ class ExternalNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, planes: Tensor) -> Tensor:
-        """Map planes (B, C, H, W) to planes (B, K, H, W), both on the CPU."""
+        """Map planes (B, C, H, W) to planes (B, K, H, W), both on the CPU; volumes likewise."""
 
     @abstractmethod
     def choose_device(self, wanted: str) -> torch.device:
@@ -50,8 +55,11 @@ class ExternalNetwork(nn.Module, ABC):
         """Compute on this device from now on."""
 
     @abstractmethod
-    def fitted(self, read: Callable[[], FloatPlanes], size: tuple[int, int]) -> ExternalNetwork:
-        """Return the network for a frame of this height and width, whose planes `read` returns."""
+    def fitted(self, read: Callable[[], FloatPlanes], size: tuple[int, ...]) -> ExternalNetwork:
+        """Return the network for a frame whose planes `read` returns.
+
+        `size` is its height and width; of a volume the number of planes comes first.
+        """
 
 
 Network: TypeAlias = UNet | ResNet | ExternalNetwork

@@ -117,14 +117,30 @@ def join_channels(arrays: Sequence[NDArray[Any]], layout: Layout) -> NDArray[Any
 def generated_layer(
     array: NDArray[Any], codec: Codec, record: Mapping[str, Any], looks: Looks = ()
 ) -> Layer:
-    """Make the layer of images (n, ...) that were generated without a source, at the origin."""
+    """Make the layer of images (n, ...) that were generated without a source, at the origin.
+
+    If `record` names a channel, the layer has that one alone.
+    """
     from napari.layers import Image, Labels
 
-    data = to_layer_data(array, codec.layout)
+    channel, layout = record.get("channel"), codec.layout
+    if channel is not None:
+        array, layout = pick_channel(array, layout, channel), Layout()
+    data = to_layer_data(array, layout)
     keywords: dict[str, Any] = {"name": result_name(record), "metadata": {KEY: dict(record)}}
     if codec.kind != "image":
         return Labels(data, **keywords)
-    return Image(data, rgb=codec.layout.rgb, **keywords, **shown_like(codec, looks, record))
+    return Image(data, rgb=layout.rgb, **keywords, **shown_like(codec, looks, record))
+
+
+def generated_layers(
+    array: NDArray[Any], codec: Codec, record: Mapping[str, Any], looks: Looks = ()
+) -> list[Layer]:
+    """Make the layers of generated images, one for each channel of the targets."""
+    return [
+        generated_layer(array, codec, of_channel(record, number), looks)
+        for number in range(codec.channels)
+    ]
 
 
 def discriminator_layer(array: NDArray[Any], like: Snapshot) -> Layer:

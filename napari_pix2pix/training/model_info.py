@@ -41,7 +41,7 @@ from napari_pix2pix.training.history import (
 )
 from napari_pix2pix.training.made_for import MadeFor
 
-Engine = Literal["torch", "onnx"]
+EngineKind = Literal["torch", "onnx"]
 
 _LARGEST_THUMBNAIL = 512  # pixels a side; a header that says more is damaged
 
@@ -159,7 +159,10 @@ class ModelInfo:
     unlike: UnlikeShares | None = None  # None where it was not learnt what is usual
     made_for: MadeFor = field(default_factory=MadeFor)  # as far as the pairs state it
     origin: str = ""  # name and revision in a repository, where it was fetched from one
-    engine: Engine = "torch"  # "onnx" is said of all that other programs run; files say nothing
+    # What computes it, and whether it is an ONNX file or a package, which can be applied and no
+    # more; its file says neither.
+    engine: EngineKind = "torch"
+    is_external: bool = False
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], path: Path) -> ModelInfo:
@@ -184,7 +187,7 @@ class ModelInfo:
     def to_header(self) -> dict[str, Any]:
         """Return all of it as JSON values, for the header of a model file."""
         header = dict(_HEADER.dump_python(self, mode="json"))
-        del header["weights"], header["engine"]
+        del header["weights"], header["engine"], header["is_external"]
         return header
 
     def __str__(self) -> str:
@@ -348,7 +351,7 @@ class ModelInfo:
 
     def check_weights(self) -> None:
         """Refuse to do what needs the weights, where another program has them."""
-        if self.engine != "torch":
+        if self.is_external:
             raise InputError(
                 "The model is an ONNX file or a package: it can be applied, and neither trained "
                 "on, saved nor converted. Copy its file, or use the model of napari-pix2pix that "

@@ -4,7 +4,7 @@ import pytest
 
 from napari_pix2pix.errors import FileError
 from napari_pix2pix.external._description import PackageFile, parse_description
-from napari_pix2pix.external._network import Sizes
+from napari_pix2pix.external._network import PlaneSizes, Sizes
 
 pytest.importorskip("bioimageio.core", reason="needs the extra bioimageio")
 
@@ -28,8 +28,16 @@ def reference(axis, **more):
     return {"tensor_id": "source", "axis_id": axis, **more}
 
 
-def described(rows=None, columns=None, given=(), made=None, **more):
-    """Describe a model in version 0.5, by the sizes of its input and some fields."""
+def described(rows=None, columns=None, given=(), made=None, depth=(), **more):
+    """Describe a model in version 0.5, by the sizes of its input and some fields.
+
+    `depth` is the size of an axis z and its halo.
+    """
+    planes = []
+    if depth:
+        size, halo = depth
+        given = [*given, space(size, id="z")]
+        planes = [space(reference("z"), id="z", **({"halo": halo} if halo else {}))]
     rows = rows or {"min": 64, "step": 16}
     sizes = {"y": rows, "x": columns or rows}
     follows = "axis_id" in sizes["x"] if isinstance(sizes["x"], dict) else False
@@ -50,6 +58,7 @@ def described(rows=None, columns=None, given=(), made=None, **more):
         "axes": [
             {"type": "batch"},
             channel,
+            *planes,
             *(
                 space(reference("y" if follows else axis), id=axis, **(made or {}))
                 for axis in sizes
@@ -78,6 +87,21 @@ def test_sizes_are_those_that_both_sides_take(rows, columns, halo, sizes):
     assert parse_description(described(rows, columns, made=made)).sizes == sizes
 
 
+@pytest.mark.parametrize(
+    ("depth", "planes"),
+    [
+        (({"min": 8, "step": 4}, 2), PlaneSizes(4, 8, halo=2)),
+        (({"min": 1, "step": 1}, 0), PlaneSizes(1, 1)),
+        (({"min": 7, "step": 4}, 2), PlaneSizes(1, 39, fixed=True, halo=2)),
+        ((16, 0), PlaneSizes(1, 16, fixed=True)),
+    ],
+)
+def test_numbers_of_planes_are_read(depth, planes):
+    found = parse_description(described(depth=depth))
+    assert found.sizes == Sizes(16, 64, planes=planes)
+    assert (found.given.axes, found.made.axes) == ("bczyx", "bczyx")
+
+
 def test_all_that_matters_is_read():
     found = parse_description(described())
     assert (found.authors, found.licence) == ("Ada Lovelace", "MIT")
@@ -100,7 +124,8 @@ def test_axis_of_one_plane_is_kept():
         ({"format_version": "0.6.0"}, "version 0.6.0 .* update napari-pix2pix"),
         ({"format_version": "new"}, "version new"),
         ({"rows": 64, "columns": 96}, "no square tiles"),
-        ({"rows": 16, "columns": 16, "made": {"halo": 7}, "given": [space(3, id="z")]}, "volumes"),
+        ({"given": [space(3, id="z")]}, "another size than its input, along z"),
+        ({"given": [{"type": "time", "size": 3, "id": "t"}]}, "time series can't be"),
         ({"made": {"scale": 0.5}}, "another size than its input"),
         ({"weights": {"torchscript": {"source": "a.pt", "pytorch_version": "2.0"}}}, "torchscript"),
         ({"inputs": []}, "invalid"),

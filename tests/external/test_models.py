@@ -427,6 +427,6 @@ def test_engine_is_in_no_file(tmp_path):
     model = make_model(IMAGE, noise(64, 64))
     model.export(tmp_path / "model.onnx")
     info = load(tmp_path / "model.onnx").info
-    assert info.engine == "onnx"
-    assert "engine" not in info.to_header()
-    assert replace(info, engine="torch").to_header() == info.to_header()
+    assert (info.engine, info.is_external) == ("onnx", True)
+    assert not {"engine", "is_external"} & {*info.to_header()}
+    assert replace(info, engine="torch", is_external=False).to_header() == info.to_header()

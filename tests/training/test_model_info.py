@@ -78,7 +78,8 @@ def info():
 def test_every_field_survives_a_header(info):
     header = json.loads(json.dumps(info.to_header()))
     again = ModelInfo.from_header(header, PATH)
-    assert set(header) == set(vars(info)) - {"weights", "engine"}  # which the file tells
+    told_by_the_file = {"weights", "engine", "is_external"}
+    assert set(header) == set(vars(info)) - told_by_the_file
     for name, value in vars(info).items():
         if name == "thumbnail":
             np.testing.assert_array_equal(again.thumbnail, value, strict=True)

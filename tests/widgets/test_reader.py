@@ -59,7 +59,8 @@ def test_onnx_file_is_read_when_it_is_opened(viewer, npe2pm, qtbot, tmp_path):
     qtbot.waitUntil(lambda: dock.card is not None)
     assert dock.card.engine == "onnx"
     assert "Trained by another program." in dock._view.picker.description.text()
-    for name in ("tile", "device", "precision", "dropout"):
+    assert dock._view.options.editors["device"].enabled  # of those of ONNX Runtime
+    for name in ("tile", "precision", "dropout"):
         assert not dock._view.options.editors[name].enabled
 
 

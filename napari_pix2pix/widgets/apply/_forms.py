@@ -187,7 +187,7 @@ class PredictOptionsForm(OptionsForm):
         """Disable the options that a model has no use for."""
         config = card.config
         self._model_measures = config.norm in ("instance", "group")
-        is_ours = card.engine == "torch"
+        is_ours = not card.is_external
         is_image = card.target_codec.kind == "image"
         turns = not self._model_measures
         drops = is_ours and config.dropout > 0

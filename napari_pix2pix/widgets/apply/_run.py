@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -119,9 +119,9 @@ class ApplyRun(QObject):
             for result in reversed(self._history.pop()):
                 result.undo()
 
-    def add_to_history(self, result: Undoable) -> None:
-        """Count a layer that was made in another way as a run of its own."""
-        self._history.append([result])
+    def add_to_history(self, results: Sequence[Undoable]) -> None:
+        """Count layers that were made in another way as a run of its own."""
+        self._history.append(list(results))
 
     def close(self) -> None:
         """Stop and wait; no signal comes afterwards."""

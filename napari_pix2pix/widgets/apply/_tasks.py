@@ -13,6 +13,7 @@ from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import (
     discriminator_layer,
     generated_layer,
+    generated_layers,
     result_record,
     unlikeness_layer,
 )
@@ -30,18 +31,18 @@ if TYPE_CHECKING:
 
 
 class ExtraTask(QObject):
-    """Does work in a thread and adds its result as a layer."""
+    """Does work in a thread and adds its result as a layer, or one for each channel."""
 
     began = Signal(str)  # what is being done
     progressed = Signal(float, str)  # the progress from 0 to 1, and as text
-    # the `NewLayer`, and the `Meaning` of its colours or None
+    # a list of `NewLayer`, and the `Meaning` of their colours or None
     added = Signal(object, object)
     ended = Signal(str, bool)  # a sentence, and whether it is an error
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._make: Callable[[Any], Any] | None = None
+        self._make: Callable[[Any], list[Any]] | None = None
         self._message = ""
         self._meaning: Meaning | None = None
         self.runner = Runner(self, latest=(GenerateProgress,))
@@ -62,7 +63,7 @@ class ExtraTask(QObject):
         self._start(
             "Judging",
             lambda control: compute_map(control, model, request, device),
-            lambda logits: discriminator_layer(logits, request.prediction[0]),
+            lambda logits: [discriminator_layer(logits, request.prediction[0])],
             "Done. Green looks real to the discriminator, pink looks false.",
             DISCRIMINATOR_MAP,
         )
@@ -77,7 +78,7 @@ class ExtraTask(QObject):
         self._start(
             "Comparing",
             lambda control: compare_with_training(control, request.model, job, options),
-            lambda values: unlikeness_layer(values, job.sources[0]),
+            lambda values: [unlikeness_layer(values, job.sources[0])],
             "Done. 1 is above 99 % of the training images, and is orange; yellow is far above.",
             UNLIKENESS_MAP,
         )
@@ -90,7 +91,7 @@ class ExtraTask(QObject):
         device = with_preferred_device(PredictOptions(), card).device
         request = form.request(state.options.condition, device)
 
-        def make(result: tuple[np.ndarray, str]) -> Any:
+        def make(result: tuple[np.ndarray, str]) -> list[Any]:
             images, digest = result
             record = result_record(
                 [],
@@ -104,7 +105,9 @@ class ExtraTask(QObject):
                 samples=len(images),
             )
             looks = card.output_looks(request.condition)
-            return generated_layer(images, card.target_codec, record, looks)
+            if card.splits_output:
+                return generated_layers(images, card.target_codec, record, looks)
+            return [generated_layer(images, card.target_codec, record, looks)]
 
         self._start("Generating", lambda control: generate(control, model, request), make, "Done.")
 
@@ -112,9 +115,9 @@ class ExtraTask(QObject):
         self,
         text: str,
         work: Work,
-        make: Callable[[Any], Any],  # turns the result into a layer, in the main thread
+        make: Callable[[Any], list[Any]],  # turns the result into layers, in the main thread
         message: str,
-        meaning: Meaning | None = None,  # of the colours of the layer that is made
+        meaning: Meaning | None = None,  # of the colours of the layers that are made
     ) -> None:
         self._make, self._message, self._meaning = make, message, meaning
         self.began.emit(text)
@@ -129,7 +132,8 @@ class ExtraTask(QObject):
         if result is None:
             self.ended.emit("Cancelled.", False)
             return
-        self.added.emit(NewLayer(self._viewer, self._make(result)), self._meaning)
+        added = [NewLayer(self._viewer, layer) for layer in self._make(result)]
+        self.added.emit(added, self._meaning)
         self.ended.emit(self._message, False)
 
     def _fail(self, sentence: str) -> None:

@@ -18,7 +18,7 @@ def what_varies(card: ModelInfo) -> Variation | None:
         return None
     if card.config.noise_channels:
         return "noise"
-    if card.config.dropout and card.engine == "torch":
+    if card.config.dropout and not card.is_external:
         return "dropout"
     # Norms that measure the image would measure each turn of it apart.
     return None if card.config.norm in ("instance", "group") else "turns"

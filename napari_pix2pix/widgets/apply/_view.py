@@ -22,7 +22,7 @@ _OF_AN_IMAGE = {"seed", "resample", "pixel_size", "plane_distance"}
 
 PARTS = "all", "what is in view", "where I look"
 _APPLY = "Translate the layers; each result appears where its source lies, on top"
-_GENERATE = "Generate images from noise and the condition: one layer, an image in each frame"
+_GENERATE = "Generate images from noise and the condition: an image in each frame of the layer"
 _RESAMPLE = (
     "Compute at the pixel size that the model was trained on; results come back on the layer's own "
     "pixels"

@@ -191,10 +191,10 @@ class ApplyDock(ApplySections):
         self._view.set_text("")
         self._view.progress.begin(text)
 
-    def _take_added(self, added: NewLayer, meaning: Meaning | None) -> None:
+    def _take_added(self, added: list[NewLayer], meaning: Meaning | None) -> None:
         self._run.add_to_history(added)
         if meaning is not None:
-            self._view.legend.show_map(added.layer, meaning)
+            self._view.legend.show_map(added[0].layer, meaning)
 
     def compare(self) -> Any:
         """Open the Compare dock with the last result and its source, and return it."""

@@ -149,14 +149,13 @@ def apply_model(
 def try_speed(known: ModelEntry, device: str | None) -> Speed:
     """Translate a small image to learn how fast a model is, and how much memory it takes."""
     from napari_pix2pix.inference.devices import estimate_bytes_per_pixel
-    from napari_pix2pix.inference.networks import own_generator
 
     translator = load_known(known)
     own = translator.detached_copy()  # a run may begin meanwhile
     codec, network = own.source_codec, own.generator
     side = max(_SIDE, network.stride)  # no padding, which would be computed and not counted
-    # Of volumes as many planes as halve to one.
-    depth = (own_generator(network).strides[0],) if network.ndim == 3 else ()
+    # Of volumes as many planes as halve to one, or as it takes at least.
+    depth = (max(network.strides[0], network.least_sizes[0]),) if network.ndim == 3 else ()
     size = *depth, side, side
     image = LazyImage(np.zeros((codec.channels, *size), codec.dtype), channel_axis=0)
     planes = math.prod(size) / side**2

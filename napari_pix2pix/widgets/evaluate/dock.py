@@ -183,8 +183,8 @@ class EvaluateDock(ModelDock):
         self._request = request
         preferred = read_settings().device
         card = self._view.picker.info
-        is_ours = card is None or card.engine == "torch"  # others run where they can
-        device = preferred if is_ours and preferred != "auto" else None
+        by_torch = card is None or card.engine == "torch"  # others run where they can
+        device = preferred if by_torch and preferred != "auto" else None
         self._view.progress.begin("Evaluating")
         self._runner.start(lambda control: evaluate_request(control, request, device))
         self._show_state()

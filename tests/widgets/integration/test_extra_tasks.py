@@ -8,6 +8,7 @@ import pytest
 from helpers import choose, noise, with_other_best
 
 from napari_pix2pix import train
+from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.translator import Translator
@@ -58,6 +59,26 @@ def test_images_on_demand(viewer, dock, qtbot, maker):
     np.testing.assert_array_equal(layer.data, maker.sample("b", 3, (24, 40), seed=5))
     assert layer.metadata[KEY]["samples"] == 3
     assert dock.results == [layer]
+    dock.undo()
+    assert not viewer.layers
+
+
+def test_each_channel_on_demand_is_a_layer_with_its_name_and_colour(viewer, dock, qtbot):
+    model = train(None, noise(2, 40, 40), channel_axis=0, **TINY)
+    looks = ((ChannelLook(colormap="cyan"), ChannelLook(colormap="magenta")),)
+    made_for = dataclasses.replace(model.info.made_for, target_looks=looks)
+    info = dataclasses.replace(model.info, channel_names=(("DAPI", "MAP2"),), made_for=made_for)
+    dock.set_model(models().remember(Translator(model.tensors, info), "m"))
+    dock._view.generate.set_values({"images": 3, "height": 24, "width": 40, "seed": 5})
+    assert dock.check() == ""
+    assert end_of(dock.apply, dock, qtbot) == ("Done.", False)
+    assert [layer.name for layer in viewer.layers] == ["made [m, DAPI]", "made [m, MAP2]"]
+    assert [layer.colormap.name for layer in viewer.layers] == ["cyan", "magenta"]
+    assert [layer.blending for layer in viewer.layers] == ["translucent_no_depth", "additive"]
+    wanted = np.moveaxis(model.sample(n=3, size=(24, 40), seed=5), 1, 0)
+    for layer, channel in zip(viewer.layers, wanted, strict=True):
+        np.testing.assert_array_equal(layer.data, channel)
+    assert dock.results == [*viewer.layers]
     dock.undo()
     assert not viewer.layers
 
