@@ -19,7 +19,7 @@ from qtpy.QtCore import QSettings, Qt
 from qtpy.QtTest import QTest
 from tifffile import imread
 
-from napari_pix2pix.widgets.common.elements import Section
+from napari_pix2pix.widgets.common.elements import Scroll, Section
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.runs.gallery import show_gallery
 
@@ -92,6 +92,7 @@ def forget(folder: str) -> None:
     own = tempfile.mkdtemp(dir=folder)
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, own)
     os.environ["XDG_DATA_HOME"] = own  # autosaves
+    models.cache_clear()
 
 
 def train(data: Path, theme: str, minutes: float) -> None:
@@ -137,6 +138,9 @@ def choose_files(data: Path, theme: str) -> None:
     for section in apply.findChildren(Section):
         if section.toggleButton().text() == "Files and folders":
             QTest.mouseClick(section.toggleButton(), Qt.MouseButton.LeftButton)
+    apply.files.choose(folder / "source", Path("results"), ending=".ome.zarr", overwrite=False)
+    QTest.qWait(600)
+    apply.findChild(Scroll).ensureWidgetVisible(apply.files)
     picture(viewer, f"apply-files-{theme}")
     viewer.close()
 
@@ -147,7 +151,7 @@ def learn(data: Path, minutes: float, path: Path) -> None:
 
     phase, nuclei = read_field(data)
     half = phase.shape[1] // 2
-    how: dict[str, Any] = {"width": 24, "patch": 128, "max_seconds": 60 * minutes}
+    how: dict[str, Any] = {"width": 16, "patch": 64, "max_seconds": 60 * minutes}
     train_model(phase[:, :half], nuclei[:, :half], **how).save(path, slim=True)
 
 
@@ -180,16 +184,86 @@ def use(data: Path, theme: str, model: Path) -> None:
     viewer.close()
 
 
+def compare_recipes(data: Path, theme: str, minutes: float) -> None:
+    """Take the window that compares recipes, when it has trained three."""
+    phase, nuclei = read_field(data)
+    viewer = open_viewer(theme, phase_contrast=phase, DAPI=nuclei)
+    dock = open_dock(viewer, "Train")
+    dock.set_fields(max_seconds=60 * minutes, width=16, patch=64)
+    wait(dock.view.form.compare.isEnabled)
+    dock.view.form.compare.click()
+    window = dock.view.form.comparison
+    window.show()
+    window.start.click()
+    wait(lambda: not window.runner.running)
+    window.resize(900, 470)
+    QTest.qWait(600)
+    window.grab().save(str(IMAGES / f"compare-recipes-{theme}.png"))
+    window.close()
+    viewer.close()
+
+
+def learn_objects(data: Path, minutes: float, path: Path) -> None:
+    """Train on stained tissue and its nuclei, and save the model."""
+    from napari_pix2pix import train as train_model
+
+    images, labels = read_tissue(data / "nuclei_histology" / "train")
+    how: dict[str, Any] = {"width": 24, "max_seconds": 60 * minutes}
+    train_model(images, labels, **how).save(path)
+
+
+def read_tissue(folder: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Read stained tissue and its nuclei."""
+    images = [
+        imread(path) if path.suffix == ".tif" else np.asarray(Image.open(path).convert("RGB"))
+        for path in sorted((folder / "source").iterdir())
+    ]
+    labels = [
+        imread(path) if path.suffix == ".tif" else np.asarray(Image.open(path))
+        for path in sorted((folder / "target").iterdir())
+    ]
+    return images, labels
+
+
+def correct(data: Path, theme: str, model: Path) -> None:
+    """Take the Apply dock when a model has learned from a corrected result."""
+    images, labels = read_tissue(data / "nuclei_histology" / "test")
+    viewer = open_viewer(theme, tissue=images[0])
+    apply = open_dock(viewer, "Apply")
+    apply.set_model(models().of_file(model))
+    apply.set_layers([viewer.layers[0]])
+    wait(lambda: apply.check() == "")
+    apply.apply()
+    wait(lambda: not apply.running)
+    (result,) = apply.results
+    # As if the left half had been painted right.
+    half = result.data.shape[1] // 2
+    left = labels[0][:, :half].astype(result.data.dtype)
+    result.data[:, :half] = np.where(left > 0, left + result.data.max(), 0)
+    result.refresh()
+    for section in apply.findChildren(Section):
+        if section.toggleButton().text() == "Learn from corrections":
+            QTest.mouseClick(section.toggleButton(), Qt.MouseButton.LeftButton)
+    apply.learn()
+    wait(lambda: not apply.corrections.running and not apply.running)
+    apply.findChild(Scroll).ensureWidgetVisible(apply.corrections.status)
+    picture(viewer, f"apply-corrections-{theme}")
+    viewer.close()
+
+
 def main() -> None:
-    """Take all pictures, in both themes."""
+    """Take all pictures, most of them in both themes."""
     data = Path(sys.argv[1])
     minutes = float(sys.argv[2]) if len(sys.argv) > 2 else 2
-    wanted = sys.argv[3:] or ("train", "files", "use")
+    wanted = sys.argv[3:] or ("train", "recipes", "files", "use", "corrections")
     with tempfile.TemporaryDirectory() as folder:
         if "train" in wanted:
             for theme in THEMES:
                 forget(folder)
                 train(data, theme, minutes)
+        if "recipes" in wanted:
+            forget(folder)
+            compare_recipes(data, "dark", minutes)
         if "files" in wanted:
             forget(folder)
             choose_files(data, "dark")
@@ -199,6 +273,11 @@ def main() -> None:
             for theme in THEMES:
                 forget(folder)
                 use(data, theme, model)
+        if "corrections" in wanted:
+            model = Path(folder) / "nuclei.safetensors"
+            learn_objects(data, 2 * minutes, model)
+            forget(folder)
+            correct(data, "dark", model)
 
 
 if __name__ == "__main__":

@@ -27,12 +27,15 @@ _EMPTIEST = 10_000  # times the size of its files that a larger one may claim
 _PAGE = 1024  # bytes that a page of a TIFF takes while it is known
 
 _chosen: int | None = None
+_preferred: int | None = None
 
 
 def read_limit() -> int:
     """Return the bytes that are read of an image at once, at most."""
     if _chosen is not None:
         return _chosen
+    if _preferred is not None:
+        return _preferred
     text = os.environ.get(VARIABLE)
     return READ_LIMIT if not text else _in_bytes(text, VARIABLE)
 
@@ -52,6 +55,15 @@ def set_read_limit(megabytes: float | None) -> float | None:
     before = None if _chosen is None else _chosen / _MB
     _chosen = None if megabytes is None else _in_bytes(megabytes, "The limit of reading")
     return before
+
+
+def prefer_read_limit(megabytes: float | None) -> None:
+    """Take the limit from a user's preferences, in MB; None where they leave it as it was.
+
+    It goes before the variable of the environment, and `set_read_limit` goes before both.
+    """
+    global _preferred
+    _preferred = None if megabytes is None else _in_bytes(megabytes, "The limit of reading")
 
 
 def check_at_once(needed: int, path: Path, *, size: int | None = None) -> None:

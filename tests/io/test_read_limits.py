@@ -10,7 +10,12 @@ from PIL import Image
 
 from napari_pix2pix.errors import ConfigError, FileError, Remedy
 from napari_pix2pix.io import read_limits
-from napari_pix2pix.io.read_limits import VARIABLE, read_limit, set_read_limit
+from napari_pix2pix.io.read_limits import (
+    VARIABLE,
+    prefer_read_limit,
+    read_limit,
+    set_read_limit,
+)
 from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.io.writing import write_image
 
@@ -32,6 +37,17 @@ def test_limit_comes_from_the_environment_unless_it_is_set(monkeypatch):
     monkeypatch.setenv(VARIABLE, "much")
     with pytest.raises(ConfigError, match="must be a number of MB, 1 or more, got 'much'"):
         read_limit()
+
+
+def test_limit_of_the_preferences_goes_before_the_environment(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "2000")
+    prefer_read_limit(5)
+    assert read_limit() == 5_000_000
+    before = set_read_limit(3)
+    assert read_limit() == 3_000_000
+    set_read_limit(before)
+    prefer_read_limit(None)
+    assert read_limit() == 2 * 10**9
 
 
 @pytest.mark.usefixtures("one_megabyte")

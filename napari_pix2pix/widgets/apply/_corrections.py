@@ -57,12 +57,12 @@ class CorrectionsForm(QWidget):
         self.result.setToolTip(
             "The result that you have corrected: paint in its labels, or change its pixels."
         )
-        self.correction = LayerChoice(is_image, "in the result itself")
+        self.correction = LayerChoice(is_image, "in the result")
         self.correction.setToolTip(
             "Where the correct values are: in the result, which you edited, or in another layer of "
             "the same size."
         )
-        self.where = LayerChoice(is_mask, "where it was edited")
+        self.where = LayerChoice(is_mask, "where edited")
         self.where.setToolTip(
             "The part to learn from: what differs from the model's result, with whole objects and "
             "a margin of 8 pixels, or the inside of a Labels or Shapes layer."

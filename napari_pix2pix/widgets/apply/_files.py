@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakMethod
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QLineEdit, QWidget
 
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError
 from napari_pix2pix.inference.options import PredictOptions
@@ -24,6 +24,7 @@ from napari_pix2pix.widgets.common.elements import (
     Choice,
     ProgressRow,
     Sentence,
+    follow_font,
     lay_out_column,
     push_button,
     row_of,
@@ -202,7 +203,11 @@ class FilesForm(QWidget):
     def _lay_out(self) -> None:
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Input", self.input)
+        label = QLabel("Input")
+        follow_font(label, self.summary_of)
+        for field in (self.input, self.out):
+            follow_font(label, field.line, field.browse)
+        form.addRow(label, self.input)
         form.addRow("Results in", self.out)
         form.addRow("Format", self.format)
         form.addRow("Of samples", self.summary_of)

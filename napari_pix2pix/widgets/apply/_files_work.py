@@ -18,7 +18,7 @@ from napari_pix2pix.io.zarr_file import is_zarr
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.known_models import ModelEntry
-from napari_pix2pix.widgets.common.settings import in_time_units
+from napari_pix2pix.widgets.common.settings import in_time_units, shown_error
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -142,7 +142,7 @@ def translate_files(
         except StoppedError:
             break
         except Pix2PixError as error:
-            failed.append((shown_name(source), str(error)))
+            failed.append((shown_name(source), shown_error(error)))
         else:
             written += made
             kept += not made

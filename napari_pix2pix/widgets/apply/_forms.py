@@ -153,9 +153,9 @@ _CHOICES: dict[str, list[tuple[str, Any]]] = {
 _NONE_TEXTS = {
     "tile": "automatic",
     "batch": "automatic",
-    "device": "as in Preferences",
-    "pixel_size": "as the layer states",
-    "plane_distance": "as the layer states",
+    "device": "preferred",
+    "pixel_size": "the layer's",
+    "plane_distance": "the layer's",
 }
 
 

@@ -110,6 +110,9 @@ class Section(QCollapsible):
         assert layout is not None
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
+        # superqt's is no higher than its content would be if no row wrapped, and cuts it.
+        layout.setAlignment(Qt.AlignmentFlag(0))
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self.toggled.connect(self._on_toggled)
         self._draw_arrows()
         self._on_toggled(False)

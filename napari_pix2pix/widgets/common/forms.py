@@ -44,6 +44,11 @@ class NumberBox(QDoubleSpinBox):
         self.setStyleSheet("min-width: 46px")
         pass_wheel_on(self)
 
+    def leave_out_buttons(self) -> None:
+        """Leave the width to the number, where several boxes stand beside each other."""
+        self.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        self.setStyleSheet("min-width: 46px; padding: 1px 4px")
+
     def textFromValue(self, v: float) -> str:  # noqa: N802
         """Write 0.0002 as 0.0002 and not as 0.0002000000."""
         return str(int(v)) if self._integer else f"{v:.{_DIGITS}g}"
@@ -130,6 +135,8 @@ def make_editor(
         options["options"] = {"widget_type": NumberEdit}
     editor = create_widget(annotation=kind, name=name, label=field.title, options=options)
     assert isinstance(editor, BaseValueWidget)
+    for box in editor.native.findChildren(NumberBox) if get_origin(kind) is tuple else ():
+        box.leave_out_buttons()
     if isinstance(editor, ComboBox):
         _adapt_combo_box(editor, none_text)
     return editor

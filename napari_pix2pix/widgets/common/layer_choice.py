@@ -65,8 +65,10 @@ class LayerChoice(Choice):
 
     changed = Signal()
 
-    def __init__(self, takes: Callable[[Layer], bool], nothing: str = "none") -> None:
-        super().__init__()
+    def __init__(
+        self, takes: Callable[[Layer], bool], nothing: str = "none", *, least_text: str = "none"
+    ) -> None:
+        super().__init__(least_text=least_text)
         self._takes = takes
         self._nothing = nothing
         self._layers: list[Layer] = []

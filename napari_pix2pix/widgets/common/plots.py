@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtGui import QColor, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -68,6 +68,7 @@ class ThemedPlots(QWidget):
             plot.viewport().update()
 
 
+_PADDING = 12  # pixels of a cell beside its text
 _COLUMNS = {"prediction": "Prediction", "baseline": "Baseline"}
 
 
@@ -80,12 +81,16 @@ class ScoreTable(QTableWidget):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setToolTip("A useful model has better scores than the baseline; the better is bold")
-        # In a header that the style draws, the text stands lower than that of the cells.
-        self.setStyleSheet(
-            "QHeaderView::section { border: none }"
-            "QTableCornerButton::section { background: transparent; border: none }"
-        )
+        self.setStyleSheet("QHeaderView::section { border: none }")
+        rows = self.verticalHeader()
+        assert rows is not None
+        rows.hide()  # titles are cells: those can wrap
         self.hide()
+
+    def resizeEvent(self, e: QResizeEvent | None) -> None:  # noqa: N802
+        """Wrap the titles anew."""
+        super().resizeEvent(e)
+        self._fit_height()
 
     def show_scores(
         self, scores: Mapping[str, Mapping[str, float]], names: Sequence[str] | None = None
@@ -94,31 +99,50 @@ class ScoreTable(QTableWidget):
         predictors = [key for key in _COLUMNS if key in scores]
         names = list(scores["prediction"]) if names is None else names
         self.setRowCount(len(names))
-        self.setColumnCount(len(predictors))
-        self.setHorizontalHeaderLabels([_COLUMNS[key] for key in predictors])
+        self.setColumnCount(1 + len(predictors))
+        self.setHorizontalHeaderLabels(["", *(_COLUMNS[key] for key in predictors)])
         for row, name in enumerate(names):
             label, tip, better, pooled = describe_score(name)
             tip = f"{tip}; {better} is better; of several images: {pooled}"
             title = QTableWidgetItem(label)
             title.setToolTip(tip)
-            self.setVerticalHeaderItem(row, title)
+            self.setItem(row, 0, title)
             values = [scores[key].get(name, math.nan) for key in predictors]
-            for column, value in enumerate(values):
+            for column, value in enumerate(values, 1):
                 item = _cell(value, tip)
                 if len(values) > 1 and value == _best(values, better):
                     font = item.font()
                     font.setBold(True)
                     item.setFont(font)
                 self.setItem(row, column, item)
-        self._fit()
+        self._fit_width()
+        self._fit_height()
         self.show()
 
-    def _fit(self) -> None:
+    def changeEvent(self, a0: QEvent | None) -> None:  # noqa: N802
+        """Give a larger font the room that it needs."""
+        super().changeEvent(a0)
+        if a0 is not None and a0.type() == QEvent.Type.FontChange:
+            self._fit_width()
+            self._fit_height()
+
+    def _fit_width(self) -> None:
+        """Leave room for the values and for the longest word of the titles."""
+        columns = self.horizontalHeader()
+        assert columns is not None
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        titles = [item.text() for row in range(self.rowCount()) if (item := self.item(row, 0))]
+        font = self.fontMetrics()
+        words = [font.horizontalAdvance(word) for title in titles for word in title.split()]
+        values = sum(columns.sectionSize(column) for column in range(1, self.columnCount()))
+        self.setMinimumWidth(max(words, default=0) + _PADDING + values + 2 * self.frameWidth())
+
+    def _fit_height(self) -> None:
         columns, rows = self.horizontalHeader(), self.verticalHeader()
         assert columns is not None
         assert rows is not None
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.resizeRowsToContents()
         height = columns.sizeHint().height() + rows.length() + 2 * self.frameWidth()
         self.setFixedHeight(height)
 

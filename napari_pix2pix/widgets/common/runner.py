@@ -18,8 +18,10 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pix2pix.errors import Pix2PixError, as_own_error, is_out_of_memory
+from napari_pix2pix.io.read_limits import prefer_read_limit
 from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.events import Control, Step
+from napari_pix2pix.widgets.common.settings import read_settings, shown_error
 
 _log = logging.getLogger(__name__)
 _PERIOD = 60  # milliseconds between two checks for reports of the thread
@@ -71,6 +73,7 @@ class Runner(QObject):
         if self._job is not None:
             raise ValueError("Work is running: stop it and wait for its end.")
         self._job = _Job(work, self._latest)
+        prefer_read_limit(read_settings().read_limit)
         gc_guard.hold()
         self._unless_ended = weakref.finalize(self, _abandon, self._job)
         self._job.thread.start()
@@ -263,7 +266,7 @@ class LatestOnly(QObject):
 def in_a_sentence(error: BaseException) -> str:
     """Return what went wrong as a sentence; the project's own errors are sentences already."""
     if isinstance(error, Pix2PixError):
-        return str(error)
+        return shown_error(error)
     if is_out_of_memory(error):
         return (
             "Memory ran out: lower batch, patch or width, close other programs, or choose another "

@@ -11,9 +11,11 @@ from typing import Any
 
 from qtpy.QtCore import QSettings, QStandardPaths
 
+from napari_pix2pix.errors import Pix2PixError, Remedy
 from napari_pix2pix.training.config import TrainConfig
 
 PLUGIN = "napari-pix2pix"
+_READ_LIMIT = 268  # MB, the default of the page
 
 # What the duration of a step depends on, besides the pairs.
 _PACE_FIELDS = (
@@ -43,19 +45,29 @@ class Settings:
     models_folder: Path  # where file dialogs for models begin
     autosave: bool  # whether a training writes checkpoints
     autosave_folder: Path  # where it writes them
+    read_limit: int | None  # MB of an image read at once; None where it was left as it was
 
 
 def read_settings() -> Settings:
     """Read the preferences; the defaults where this napari has no page for plugins."""
     page = _page()
     running, files = getattr(page, "running", None), getattr(page, "files", None)
+    limit = getattr(files, "read_limit", _READ_LIMIT)
     return Settings(
         device=getattr(running, "device", "").strip() or "auto",
         precision=getattr(running, "precision", "auto"),
         models_folder=_folder(getattr(files, "models_folder", ""), Path.home()),
         autosave=getattr(files, "autosave", True),
         autosave_folder=_folder(getattr(files, "autosave_folder", ""), _data_folder() / "autosave"),
+        read_limit=None if limit == _READ_LIMIT else limit,
     )
+
+
+def shown_error(error: Pix2PixError) -> str:
+    """Return the sentence of an error, and where the preferences have its remedy."""
+    if Remedy.READ_LIMIT in error.remedies and _page() is not None:
+        return f"{error} The limit is in File > Preferences > Pix2Pix."
+    return str(error)
 
 
 def memory() -> QSettings:

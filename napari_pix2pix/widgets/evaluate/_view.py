@@ -13,7 +13,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pix2pix.training.model_info import ModelInfo
-from napari_pix2pix.widgets.common.elements import Choice, Sentence, push_button, wrap_text
+from napari_pix2pix.widgets.common.elements import (
+    Choice,
+    Sentence,
+    follow_font,
+    push_button,
+    wrap_text,
+)
 from napari_pix2pix.widgets.common.forms import make_editor
 from napari_pix2pix.widgets.common.layer_choice import (
     LayerChoice,
@@ -120,6 +126,7 @@ class EvaluateView(ModelView):
         self.legend = Legend()
         self.errors = ObjectTable()
         self.table = ScoreTable()
+        follow_font(self.objects, self.table)
         self.scatter = Scatter(viewer)
         self.evaluate = push_button("Evaluate", "Score the prediction against the truth")
         self.cancel = push_button("Cancel", "Stop; the frames so far are scored")

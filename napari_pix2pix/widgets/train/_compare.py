@@ -32,6 +32,7 @@ from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.common.elements import (
     Scroll,
     Sentence,
+    follow_font,
     picture_label,
     push_button,
     row_of,
@@ -203,6 +204,18 @@ class CompareDialog(QDialog):
                 font.setBold(recipe == best)
                 item.setFont(font)
                 self.table.setItem(row, column, item)
+        self._fit_table()
+
+    def _fit_table(self) -> None:
+        """Make the table as high as its rows, and as its bar where it is too wide."""
+        columns, rows = self.table.horizontalHeader(), self.table.verticalHeader()
+        bar = self.table.horizontalScrollBar()
+        assert columns is not None
+        assert rows is not None
+        assert bar is not None
+        self.table.resizeRowsToContents()
+        height = columns.sizeHint().height() + rows.length() + bar.sizeHint().height()
+        self.table.setFixedHeight(height + 2 * self.table.frameWidth())
 
     def _show_state(self) -> None:
         running = self.runner.running
@@ -227,14 +240,21 @@ class CompareDialog(QDialog):
         for number, box in enumerate(self.recipes.values()):
             ticks.addWidget(box, number // 5, number % 5)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        # In a header that the style draws, the text stands lower than that of the cells.
+        self.table.setStyleSheet(
+            "QHeaderView::section { border: none }"
+            "QTableCornerButton::section { background: transparent; border: none }"
+        )
+        follow_font(self.status, self.table)
         header = self.table.horizontalHeader()
         assert header is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         inside = QWidget()
         column = QVBoxLayout(inside)
-        column.addWidget(self.table, 1)
+        column.addWidget(self.table)
         column.addWidget(QLabel("A held-out part: source, prediction, truth"))
         column.addLayout(self.pictures)
+        column.addStretch(1)
         layout = QVBoxLayout(self)
         intro = Sentence()
         layout.addWidget(intro)

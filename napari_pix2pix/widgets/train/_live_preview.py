@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _PERIOD = 5.0  # seconds between two previews
 _MEMORY = 2**27  # bytes of history; above, every second picture is dropped
+_SLIDER = 90  # pixels, below which the buttons go to the next line
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class LivePreview(QWidget):
             "trained on. In a stack, it follows the frame that you look at, which may be one that "
             "is trained on."
         )
-        self._where = LayerChoice(is_shapes, "a held-out part")
+        self._where = LayerChoice(is_shapes, "a held-out part", least_text="a held-out part")
         self._where.setToolTip(
             "The part that is shown: one that is not trained on, or where you drew shapes, in the "
             "first pair. A change takes effect at the next training."
@@ -89,6 +90,7 @@ class LivePreview(QWidget):
         self._where.offer(viewer.layers)
         self._step = QLabel()
         self._slider = QSlider(Qt.Orientation.Horizontal)
+        self._slider.setMinimumWidth(_SLIDER)
         pass_wheel_on(self._slider)
         self._slider.setToolTip(
             "Look back at earlier previews. At the right end, the newest is shown."

@@ -203,6 +203,7 @@ class RunOptions(QWidget):
         grid.setColumnStretch(1, 1)
         grid.setColumnMinimumWidth(0, LABELS)
         budget = QWidget()
+        self.budget.setStyleSheet("min-width: 70px")  # so that 0.25 can be read
         # They share the width; in a narrow dock one stands below the other.
         lay_out_column(budget, row_of(self.budget, self.unit))
         rows = {

@@ -19,6 +19,7 @@ from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.elements import (
     Sentence,
     WeightsChoice,
+    follow_font,
     lay_out_column,
     push_button,
     row_of,
@@ -108,6 +109,7 @@ class RunStatus(QWidget):
         if not self._stopping:
             shown = f": {details}" if details and not failed else ""
             self.message.set_text(f"{state.capitalize()}{shown}")
+        self.bar.setVisible(state not in (State.IDLE, State.FAILED))
         if state is State.PREPARING:
             self.bar.setRange(0, 0)
             self.bar.setFormat("")
@@ -195,6 +197,7 @@ class Outcome(QWidget):
         )
         self.apply = push_button("Apply to ...", "Open the Apply dock with this model.")
         buttons = row_of(self.save, self.apply)
+        follow_font(self.message, self.scores)
         lay_out_column(self, self.weights, self.scores, self.message, buttons, spacing=4)
         self.weights.activated.connect(self._on_weights)
         self.save.clicked.connect(self._on_save)

@@ -3,7 +3,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
-from napari_pix2pix.widgets.common.elements import Scroll, Section, Sentence
+from napari_pix2pix.widgets.common.elements import Scroll, Section, Sentence, row_of
 
 
 def column_of(*widgets: QWidget) -> QWidget:
@@ -140,6 +140,19 @@ def test_open_section_grows_with_what_is_in_it(shown, qtbot):
     qtbot.waitUntil(lambda: shown.error.height() == shown.error.heightForWidth(shown.error.width()))
     assert shown.error.height() > 3 * shown.error.fontMetrics().height()
     assert shown.field.height() == height
+
+
+def test_open_section_has_room_for_rows_that_wrap(qtbot):
+    inside = column_of(QLineEdit())
+    inside.layout().addLayout(row_of(*(QPushButton("a long word") for _ in range(4))))
+    section = Section("Files", inside)
+    window = Scroll(column_of(section, QLabel("below")))
+    show(window, qtbot)
+    section.expand(animate=False)
+    window.resize(window.minimumWidth(), 500)
+    qtbot.waitUntil(lambda: inside.width() < 2 * inside.layout().itemAt(1).sizeHint().width() / 3)
+    qtbot.waitUntil(lambda: inside.height() >= inside.heightForWidth(inside.width()))
+    assert inside.heightForWidth(inside.width()) > inside.sizeHint().height()
 
 
 def test_arrow_has_the_colour_of_the_text(shown, qtbot):

@@ -1,11 +1,15 @@
 import sys
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from npe2 import PluginManifest
 
 import napari_pix2pix
+from napari_pix2pix.io.read_limits import READ_LIMIT, read_limit
+from napari_pix2pix.io.reading import read_image
 from napari_pix2pix.training.config import TrainConfig
+from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import PLUGIN, read_settings
 
 MANIFEST = Path(napari_pix2pix.__file__).parent / "napari.yaml"
@@ -55,3 +59,27 @@ def test_precisions_are_those_of_the_config(page):
     offered = manifest.contributions.configurations["running"].properties["precision"].enum
     for precision in offered:
         assert TrainConfig(precision=precision).precision == precision
+
+
+def test_limit_of_reading_is_said_to_be_in_the_preferences_and_holds_there(page, qtbot, tmp_path):
+    picture = tmp_path / "a.png"
+    PIL.Image.new("L", (1000, 1000), 100).save(picture)
+    runner, shapes, sentences = Runner(), [], []
+    runner.finished.connect(shapes.append)
+    runner.failed.connect(sentences.append)
+
+    def read():
+        with qtbot.waitSignal(runner.ended):
+            runner.start(lambda control: read_image(picture).shape)
+
+    page.files.read_limit = 1
+    read()
+    assert sentences[0].endswith("The limit is in File > Preferences > Pix2Pix.")
+    page.files.read_limit = 3
+    read()
+    assert shapes == [(1000, 1000)]
+    page.files.reset()
+    read()
+    assert read_limit() == READ_LIMIT
+    with pytest.raises(ValueError, match="read_limit"):
+        page.files.read_limit = 0

@@ -40,8 +40,8 @@ def test_scores_of_a_model_are_those_of_evaluate(viewer, dock, qtbot):
     np.testing.assert_allclose(dock.difference.data, model(stack) - (1 - stack), atol=1e-6)
     np.testing.assert_allclose(dock.difference.scale, (3, 2, 2))
     table = dock._view.table
-    assert table.item(0, 1) is not None  # the baseline's column
-    titles = [table.verticalHeaderItem(row).text() for row in range(table.rowCount())]
+    assert table.item(0, 2) is not None  # the baseline's column
+    titles = [table.item(row, 0).text() for row in range(table.rowCount())]
     assert titles[:5] == ["L1", "PSNR (dB)", "SSIM", "Pearson", "NRMSE"]
 
 

@@ -125,7 +125,7 @@ def test_five_steps_and_a_model(make_dock, qtbot, tmp_path):
     assert (previewed[0], previewed[-1]) == (0, 5)
     assert dock.view.outcome.isVisibleTo(dock)
     table = dock.view.outcome.scores
-    rows = {table.verticalHeaderItem(row).text() for row in range(table.rowCount())}
+    rows = {table.item(row, 0).text() for row in range(table.rowCount())}
     columns = {table.horizontalHeaderItem(at).text() for at in range(table.columnCount())}
     assert {"L1", "PSNR (dB)", "Pearson"} <= rows
     assert "Baseline" in columns

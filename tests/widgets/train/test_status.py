@@ -37,6 +37,13 @@ def test_the_last_of_many_steps_is_shown_once(status, qtbot):
     assert status.bar.value() == 0.3 * status.bar.maximum()
 
 
+def test_there_is_no_empty_bar(status):
+    assert not status.bar.isVisibleTo(status)
+    for state, is_seen in ((State.PREPARING, True), (State.FAILED, False), (State.DONE, True)):
+        status.enter(state)
+        assert status.bar.isVisibleTo(status) is is_seen
+
+
 def test_a_run_that_has_ended_shows_no_step_any_more(status, qtbot):
     status.enter(State.TRAINING)
     status.show_step(step(99), None)
