@@ -19,7 +19,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 
 from napari_pix2pix import Pair, evaluate, train
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, UnexpectedError
 from napari_pix2pix.napari_layers.keep_responsive import Activity, ProgressReporter, run_responsive
 from napari_pix2pix.training.events import Prepared, Step
 
@@ -106,7 +106,7 @@ def test_with_a_viewer_work_is_done_beside_and_questions_are_answered_in_the_mai
 
 
 @pytest.mark.parametrize("seconds", [0, 0.1])
-@pytest.mark.parametrize("error", [RuntimeError("out of luck"), InputError("no"), SystemExit(3)])
+@pytest.mark.parametrize("error", [InputError("no"), SystemExit(3)])
 def test_errors_come_out_as_they_were_raised(viewer, error, seconds):
     def work(_):
         time.sleep(seconds)
@@ -115,6 +115,19 @@ def test_errors_come_out_as_they_were_raised(viewer, error, seconds):
     with pytest.raises(type(error)) as caught:
         run_responsive(work, title="Work")
     assert caught.value is error
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1])
+def test_what_nobody_foresaw_comes_out_as_our_error_with_its_cause(viewer, seconds):
+    error = RuntimeError("out of luck")
+
+    def work(_):
+        time.sleep(seconds)
+        raise error
+
+    with pytest.raises(UnexpectedError, match="out of luck") as caught:
+        run_responsive(work, title="Work")
+    assert caught.value.__cause__ is error
 
 
 def test_an_error_of_what_the_user_gave_comes_out_too(viewer):
