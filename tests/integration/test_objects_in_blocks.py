@@ -30,7 +30,8 @@ from napari_pix2pix.translator import Translator
 class SameAgain(ExternalNetwork):
     """A network whose output is its input: planes of objects come as the image's channels."""
 
-    in_channels, stride, halo, least_size, tile = 4, 4, 6, 4, None
+    ndim, in_channels, stride, halo, least_size, tile = 2, 4, 4, 6, 4, None
+    strides, halos, least_sizes, plane_tile = (4, 4, 4), (6, 6, 6), (4, 4, 4), None
     measures, digest, bytes_per_pixel, library = False, "0" * 16, 64.0, ""
 
     def forward(self, planes):
