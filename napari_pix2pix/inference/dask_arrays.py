@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.box import Box, overlap
-from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.data.lazy_array import LazyArray
 from napari_pix2pix.data.lazy_image import LazyImage
@@ -52,7 +51,7 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     # halo or more. Frames that are needed whole are one chunk, unless they are measured once for
     # all of their chunks. Chunks are of the image's own pixels, also where it is resampled. Objects
     # are found chunk by chunk, and numbered when all chunks of their frame are known: until then
-    # their numbers are kept, packed. Where an image is resampled, they are found on whole frames.
+    # their numbers are kept, packed.
     import dask.array as da
     from dask.highlevelgraph import HighLevelGraph
 
@@ -60,12 +59,9 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     pixel = predictor.part_like(computed, options.output)
     own, size = predictor.detached_copy(), (image.height, image.width)
     measured_parts: list[Box] = []
-    makes_objects = isinstance(predictor.target_codec, InstanceCodec)
-    has_objects = makes_objects and not options.resample
-    whole = predictor.is_predicted_whole(options.norm_statistics)
-    if makes_objects and options.resample:
-        whole = True
-    elif predictor.is_measured_apart(options.norm_statistics):
+    has_objects = predictor.finds_objects(options)
+    whole = predictor.is_predicted_whole(options)
+    if predictor.is_measured_apart(options):
         whole = own.fits(computed, options)
         measured_parts = [] if whole else _parts_read(own, computed, options)
     grid = TileGrid.of_network(predictor.generator, *size)

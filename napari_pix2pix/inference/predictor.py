@@ -32,7 +32,7 @@ from napari_pix2pix.inference.norm_statistics import (
     sample_tiles,
     sample_windows,
 )
-from napari_pix2pix.inference.options import NormStatistics, PredictOptions
+from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.resampled import predict_resampled, resample_image
 from napari_pix2pix.inference.tiling import (
     FrameCollector,
@@ -177,18 +177,10 @@ class Predictor:
         """Predict any rectangle of a frame, (C, h, w); it equals that part of the whole."""
         # What needs the whole frame is given it, but objects are told apart on the region alone:
         # see `find_objects`.
-        tiles = list(
-            self.predict(
-                image,
-                options.of_sample(0),
-                frames=[frame],
-                region=region,
-                measured=[] if measured is None else [measured],
-            )
-        )
-        if tiles[-1].invalid:
+        pixels, invalid = self._predict_box(image, frame, region, options, measured)
+        if invalid:
             warn_of_invalid(self.source_codec)
-        return mosaic_region(_with_pixels(tiles), region)
+        return pixels
 
     def find_objects(
         self,
@@ -209,19 +201,9 @@ class Predictor:
         invalid = False
         for halo in self.object_halos(image):
             seen = box.grown(halo, area)
-            tiles = list(
-                self.predict(
-                    image,
-                    options.of_sample(0),
-                    frames=[frame],
-                    region=seen,
-                    measured=[] if measured is None else [measured],
-                    decoded=False,
-                )
+            planes, invalid = self._predict_box(
+                image, frame, seen, options, measured, decoded=False
             )
-            invalid = tiles[-1].invalid
-            planes = mosaic_region(_with_pixels(tiles), seen)
-            tiles.clear()
             found = find_objects(planes, seen, box, area=area, size=size, codec=codec, halo=halo)
             del planes  # before more of them are made
             if not found.cut:
@@ -229,6 +211,29 @@ class Predictor:
         if invalid:
             warn_of_invalid(self.source_codec)
         return found
+
+    def _predict_box(
+        self,
+        image: LazyImage,
+        frame: int,
+        box: Box,
+        options: PredictOptions,
+        measured: Measured | None,
+        *,
+        decoded: bool = True,
+    ) -> tuple[NDArray[Any], bool]:
+        """Predict one sample of a rectangle; tell whether it has pixels without a meaning."""
+        tiles = list(
+            self.predict(
+                image,
+                options.of_sample(0),
+                frames=[frame],
+                region=box,
+                measured=[] if measured is None else [measured],
+                decoded=decoded,
+            )
+        )
+        return mosaic_region(_with_pixels(tiles), box), tiles[-1].invalid
 
     def object_halos(self, image: LazyImage) -> list[int]:
         """Return halos in pixels, to tell a part's objects apart by the first one that suffices.
@@ -295,13 +300,26 @@ class Predictor:
         """Whether a frame of an image is given to the network whole."""
         return choose_grid(self.generator, image, options)[0].whole
 
-    def is_predicted_whole(self, norm_statistics: NormStatistics = "running") -> bool:
+    def is_predicted_whole(self, options: PredictOptions) -> bool:
         """Whether frames come out right only in one piece."""
-        return measures_input(self.generator, norm_statistics)
+        if self._numbers_whole_frames(options):
+            return True
+        return measures_input(self.generator, options.norm_statistics)
 
-    def is_measured_apart(self, norm_statistics: NormStatistics = "running") -> bool:
+    def is_measured_apart(self, options: PredictOptions) -> bool:
         """Whether a frame can be measured once, and its regions then predicted apart."""
-        return bool(norms_that_measure(self.generator, norm_statistics))
+        if self._numbers_whole_frames(options):
+            return False
+        return bool(norms_that_measure(self.generator, options.norm_statistics))
+
+    def finds_objects(self, options: PredictOptions) -> bool:
+        """Whether objects are found part by part (see `find_objects`), and numbered at the end."""
+        is_objects = isinstance(self.target_codec, InstanceCodec)
+        return is_objects and not self._numbers_whole_frames(options)
+
+    def _numbers_whole_frames(self, options: PredictOptions) -> bool:
+        """Whether objects are told apart and numbered on whole frames, at another pixel size."""
+        return options.resample and isinstance(self.target_codec, InstanceCodec)
 
     def target_like(self, output: Output = "target") -> NDArray[Any]:
         """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.box import Box
-from napari_pix2pix.data.codecs import InstanceCodec
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.object_parts import number_type, parts_to_arrays
@@ -166,9 +165,7 @@ class Work:
         needs = measures_input(translator.generator, options.norm_statistics)
         self._reads_whole = needs and not job.plan.side
         self.measures = needs and not self._reads_whole
-        # At another pixel size, objects are told apart and numbered on whole frames.
-        is_objects = isinstance(translator.target_codec, InstanceCodec)
-        self.finds_objects = is_objects and not options.resample
+        self.finds_objects = translator.finds_objects(options)
 
     @property
     def kept_type(self) -> np.dtype[Any]:

@@ -260,10 +260,8 @@ def _side(
     device: str | None,
 ) -> int:
     """Choose the side of the blocks: some chunks of the output, as many as memory allows."""
-    measures = translator.is_measured_apart(options.norm_statistics)
-    if translator.is_predicted_whole(options.norm_statistics) and not measures:
-        return 0
-    if isinstance(translator.target_codec, InstanceCodec) and options.resample:
+    measures = translator.is_measured_apart(options)
+    if translator.is_predicted_whole(options) and not measures:
         return 0
     generator = translator.generator
     size = (planes.height, planes.width) if measures else region.size
