@@ -28,6 +28,7 @@ from integration.campaign import mutations
 from integration.campaign.outcome import Outcome
 from numcodecs import get_codec
 from PIL import Image
+from zarr_files import zarr_of
 
 from napari_pix2pix.errors import Pix2PixError, UnexpectedError
 from napari_pix2pix.io.reading import lazy_image_of_file, read_image
@@ -349,48 +350,14 @@ def _zarr_claims(folder: Path, rng: random.Random) -> Path:
 def _zarr_bomb(folder: Path, rng: random.Random) -> Path:
     """Write chunks that unpack to far more than the array says."""
     path = folder / "p.zarr"
-    (path / "c" / "0").mkdir(parents=True)
     name = rng.choice(["gzip", "zlib", "blosc", "zstd", "bz2", "lzma", "lz4"])
     many = bytes(3 * 10**7 if name in ("bz2", "lzma") else 4 * 10**8)  # they are slow
     packed = (
         gzip.compress(many, 1) if name == "gzip" else bytes(get_codec({"id": name}).encode(many))
     )
-    is_old = rng.random() < 0.5 or name not in ("gzip", "blosc", "zstd")
-    if is_old:
-        meta = {
-            "zarr_format": 2,
-            "shape": [40, 40],
-            "chunks": [40, 40],
-            "dtype": "|u1",
-            "order": "C",
-        }
-        meta |= {"compressor": {"id": name}, "filters": None, "fill_value": 0}
-        (path / ".zarray").write_text(json.dumps(meta))
-        (path / "0.0").write_bytes(packed)
-        return path
-    settings = {
-        "blosc": {
-            "typesize": 1,
-            "cname": "lz4",
-            "clevel": 5,
-            "shuffle": "noshuffle",
-            "blocksize": 0,
-        }
-    }
-    settings |= {"gzip": {"level": 1}, "zstd": {"level": 1, "checksum": False}}
-    codecs: list[Any] = [{"name": "bytes"}, {"name": name, "configuration": settings[name]}]
-    if rng.random() < 0.4:
-        inner = {"chunk_shape": [40, 40], "codecs": codecs, "index_location": "end"}
-        inner["index_codecs"] = [{"name": "bytes", "configuration": {"endian": "little"}}]
-        codecs = [{"name": "sharding_indexed", "configuration": inner}]
-        packed += struct.pack("<QQ", 0, len(packed))
-    meta = {"zarr_format": 3, "node_type": "array", "shape": [40, 40], "data_type": "uint8"}
-    meta["chunk_grid"] = {"name": "regular", "configuration": {"chunk_shape": [40, 40]}}
-    meta["chunk_key_encoding"] = {"name": "default", "configuration": {"separator": "/"}}
-    meta |= {"fill_value": 0, "codecs": codecs, "attributes": {}}
-    (path / "zarr.json").write_text(json.dumps(meta))
-    (path / "c" / "0" / "0").write_bytes(packed)
-    return path
+    if rng.random() < 0.5 or name not in ("gzip", "blosc", "zstd"):
+        return zarr_of(path, name, packed, 2)
+    return zarr_of(path, name, packed, "shards" if rng.random() < 0.4 else 3)
 
 
 def _zarr_of_links(folder: Path, rng: random.Random) -> Path:
