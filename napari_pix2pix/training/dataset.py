@@ -212,7 +212,10 @@ def prepare(
         sampled=(len(blocks), len(validation_blocks)),
         start=start,
         channel_names=_channel_names(opened[: validated.count], conditions, start),
-        made_for=_made_for(opened[: validated.count], conditions, config, start),
+        made_for=replace(
+            _made_for(opened[: validated.count], conditions, config, start),
+            images=len({area.pair for area in areas}),  # without those that are held out as a whole
+        ),
         alignment=alignment,
         target_looks_like=inferred.target_looks_like,
     )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import noise
 
-from napari_pix2pix import Pair
+from napari_pix2pix import Pair, train
 from napari_pix2pix.data.channel_look import ChannelLook
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.pair import open_pair
@@ -55,6 +55,15 @@ def test_a_trained_model_knows_it():
     model = helpers.make_model(image, 1 - noise(48, 48))
     assert model.pixel_size == model.info.made_for.pixel_size == PixelSize(0.5, 0.5)
     assert model.detached_copy().pixel_size == PixelSize(0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "images"), [({"validation": 0}, 4), ({"hold_out": "1, 2"}, 2)]
+)
+def test_images_that_are_held_out_are_not_trained_on(held_out, images):
+    sources = [noise(48, 48, seed=number) for number in range(4)]
+    model = train(sources, [1 - each for each in sources], **helpers.TINY | held_out)
+    assert model.info.made_for.images == images
 
 
 @pytest.mark.parametrize("stated", [None, 352.8])
