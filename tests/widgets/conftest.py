@@ -11,6 +11,7 @@ from helpers import docked
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QMessageBox
 
+from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.widgets.apply.dock import ApplyDock
 from napari_pix2pix.widgets.common import settings
 from napari_pix2pix.widgets.common.known_models import models
@@ -31,6 +32,15 @@ def own_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "_data_folder", lambda: tmp_path / "data")
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(remembered))
     return remembered
+
+
+@pytest.fixture(autouse=True)
+def frozen_once(monkeypatch):
+    """Freeze no objects for a training: those that were there before the test are frozen already.
+
+    The end of the training would free them too, and all later collections of the test visit them.
+    """
+    monkeypatch.setattr(gc_guard, "freeze", lambda: None)
 
 
 @pytest.fixture
