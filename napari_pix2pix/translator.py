@@ -77,6 +77,15 @@ class Translator(ImagePredictor):
         How intensities become planes and back.
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
+
+    Examples
+    --------
+    >>> from napari_pix2pix import train
+    >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+    >>> translator = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+    >>> other = np.zeros((48, 80), "float32")
+    >>> translator(other).shape, translator(other).dtype
+    ((48, 80), dtype('float32'))
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], info: ModelInfo) -> None:
