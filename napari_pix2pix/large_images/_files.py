@@ -86,11 +86,19 @@ class FileTranslation:
 
     Examples
     --------
-    ::
-
-        work = FileTranslation(load("dapi.safetensors"), PredictOptions(), resume=True)
-        for path in expand_paths("phase/"):
-            work.apply(path, [Path("dapi") / f"{path.stem}.ome.zarr"])
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> import tifffile
+    >>> from napari_pix2pix import train
+    >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+    >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+    >>> work = FileTranslation(model, PredictOptions(), resume=True)
+    >>> with TemporaryDirectory() as folder:
+    ...     source, out = Path(folder, "phase.tif"), Path(folder, "dapi.tif")
+    ...     tifffile.imwrite(source, image)
+    ...     unfinished = work.apply(source, [out])
+    ...     tifffile.imread(out).shape
+    (96, 96)
     """
 
     translator: Translator
