@@ -34,7 +34,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "_tools", "gallery/**/*.ipynb", "gallery/**/*.py", "gallery/**/*.zip"]
-nitpicky = False
+nitpicky = True
 suppress_warnings = ["config.cache"]  # sphinx-gallery's objects can't be stored
 
 # Markdown of the repository: links are relative to files, and lead to pages here.

@@ -39,10 +39,21 @@ class Remedy(Enum):
 class Pix2PixError(Exception):
     """Base of all errors of napari-pix2pix; catch it to catch them all.
 
-    Attributes
+    Parameters
     ----------
+    message : str
+        What was wrong, what was got, and what to do.
     remedies : tuple of Remedy
-        What the caller can do, where each interface has its own option for it.
+        What the caller can do, where each interface has its own option for it; also an attribute.
+
+    Examples
+    --------
+    >>> from napari_pix2pix import TrainConfig
+    >>> try:
+    ...     TrainConfig(width=0)
+    ... except Pix2PixError as error:
+    ...     print(error)
+    width should be greater than or equal to 1, got 0.
     """
 
     def __init__(self, message: str = "", *, remedies: tuple[Remedy, ...] = ()) -> None:

@@ -77,6 +77,15 @@ class Translator(ImagePredictor):
         How intensities become planes and back.
     conditions : tuple of hashable
         Names of the conditions to choose from; empty without any.
+
+    Examples
+    --------
+    >>> from napari_pix2pix import train
+    >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+    >>> translator = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+    >>> other = np.zeros((48, 80), "float32")
+    >>> translator(other).shape, translator(other).dtype
+    ((48, 80), dtype('float32'))
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], info: ModelInfo) -> None:
@@ -228,6 +237,15 @@ class Translator(ImagePredictor):
             When the model needs an image, or an argument is out of range.
         DeviceError
             As when the translator is called.
+
+        Examples
+        --------
+        >>> from napari_pix2pix import train
+        >>> images = list(np.random.default_rng(0).random((2, 64, 64)).astype("float32"))
+        >>> small = {"width": 4, "discriminator_width": 4, "batch": 2, "patch": 32, "validation": 0}
+        >>> maker = train(None, images, condition=["GFP", "RFP"], steps=2, **small)
+        >>> maker.sample("RFP", n=3, size=(32, 48), seed=1).shape
+        (3, 32, 48)
         """
         if self.source_codec.channels:
             raise InputError("This model was trained with a source: apply it to an image.")
@@ -454,6 +472,18 @@ class Translator(ImagePredictor):
             When it can't be written, or has such a name; what was there is intact.
         InputError
             When ``path`` is no path.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from napari_pix2pix import load, train
+        >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+        >>> translator = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+        >>> with TemporaryDirectory() as folder:
+        ...     translator.save(f"{folder}/model.safetensors")
+        ...     again = load(f"{folder}/model.safetensors")
+        >>> bool(np.array_equal(again(image), translator(image)))
+        True
         """
         path = as_path(path)
         check_ending(path, ENDING, what="a model")

@@ -187,7 +187,9 @@ def test_citation_names_this_version_and_the_paper():
 def test_conda_recipe_requires_what_pip_does():
     names = {"dask[array]": "dask-core", "matplotlib": "matplotlib-base", "torch": "pytorch"}
     recipe = yaml.safe_load((ROOT / "tools/conda/recipe.yaml").read_text(encoding="utf-8"))
-    expected = {("python", METADATA["project"]["requires-python"].removeprefix(">="))}
+    oldest = METADATA["project"]["requires-python"].removeprefix(">=")
+    assert recipe["context"]["python_min"] == oldest
+    expected = {("python", "${{ python_min }}")}
     for requirement in METADATA["project"]["dependencies"]:
         name, _, lowest = requirement.partition(">=")
         expected.add((names.get(name, name), lowest))

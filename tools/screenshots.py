@@ -19,6 +19,7 @@ from qtpy.QtCore import QSettings, Qt
 from qtpy.QtTest import QTest
 from tifffile import imread
 
+from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.elements import Scroll, Section
 from napari_pix2pix.widgets.common.known_models import models
 from napari_pix2pix.widgets.runs.gallery import show_gallery
@@ -45,11 +46,6 @@ def open_viewer(theme: str, **layers: np.ndarray) -> Any:
         look = {"colormap": "green", "blending": "additive"} if "DAPI" in name else {}
         viewer.add_image(image, name=name.replace("_", " "), **look, **PIXEL)
     return viewer
-
-
-def open_dock(viewer: Any, name: str) -> Any:
-    """Open a dock and return its widget."""
-    return viewer.window.add_plugin_dock_widget("napari-pix2pix", name)[1]
 
 
 def wait(condition: Callable[[], bool], seconds: float = 300) -> None:

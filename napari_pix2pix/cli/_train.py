@@ -101,7 +101,8 @@ def train(
     checkpoint = checkpoint or out.with_suffix(".ckpt")
     if real_path(checkpoint) == real_path(out):
         raise FileError(f"{out} is the checkpoint's name: give the model another.")
-    check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
+    if named.write_pairs is None:  # else no model is written
+        check_output(out, overwrite=overwrite or (resume and checkpoint.exists()))
     check_ending(out, ENDING, what="a model")
     if resume and not checkpoint.exists():
         say(f"There is no checkpoint at {checkpoint}: the run starts over.", err=True)

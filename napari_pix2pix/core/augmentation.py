@@ -28,13 +28,37 @@ _CUTOUT = 1 / 2
 
 
 def augment(kind: Augmentation, planes: Tensor, numbers: Tensor, image_channels: int) -> Tensor:
-    """Augment what a discriminator sees, (B, C, H, W); the last `image_channels` are the image.
+    """Augment what a discriminator sees, so that it can't learn few images by heart.
 
     Translation goes up to an eighth of the size, cutout takes a square of half the size; pixels
-    that are moved in or cut out are 0. All channels move together, and so do the planes of volumes
-    (B, C, Z, H, W). Colour (brightness, saturation,
-    contrast) changes the image only. `numbers`, (B, AUGMENTATION_DRAWS) and uniform in [0, 1),
-    decide: the same numbers give the same augmentation.
+    that are moved in or cut out are 0. All channels move together, and so do the planes of volumes.
+    Colour (brightness, saturation, contrast) changes the image only.
+
+    Parameters
+    ----------
+    kind : {"none", "translation", "translation+cutout", "colour+translation+cutout"}
+        What is done.
+    planes : Tensor
+        (B, C, H, W) or (B, C, Z, H, W), float: source and image, or the image alone.
+    numbers : Tensor
+        (B, AUGMENTATION_DRAWS), uniform in [0, 1). They decide: the same numbers give the same
+        augmentation.
+    image_channels : int
+        How many of the last channels are the image.
+
+    Returns
+    -------
+    Tensor
+        Of the same shape. The gradient passes through.
+
+    Raises
+    ------
+    ValueError
+        If the kind is not known.
+
+    References
+    ----------
+    Zhao et al. 2020, "Differentiable augmentation for data-efficient GAN training".
 
     Examples
     --------

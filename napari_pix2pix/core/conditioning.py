@@ -17,12 +17,31 @@ from napari_pix2pix.core import _checks
 
 
 def condition_planes(index: Tensor, count: int, *size: int) -> Tensor:
-    """Spread class indices (B,) over one-hot planes (B, count, height, width).
+    """Spread class indices over one-hot planes.
 
-    The size is that of images, height and width, or of volumes with their planes before these.
+    Parameters
+    ----------
+    index : Tensor
+        (B,), integers from 0. One that is no class gives planes of 0, "no class"; it is not
+        refused, since reading the value would make a GPU wait.
+    count : int
+        Number of classes.
+    *size : int
+        Height and width, of volumes with the number of planes before these.
 
-    An index that is no class gives planes of 0, "no class"; it is not refused, since reading the
-    value would make a GPU wait. The result is a view with repeated memory: do not write to it.
+    Returns
+    -------
+    Tensor
+        (B, count, height, width), 0 or 1: a view with repeated memory, so do not write to it.
+
+    Raises
+    ------
+    ValueError
+        If there is no class, or the index is no vector of integers.
+
+    References
+    ----------
+    Mirza and Osindero 2014, "Conditional generative adversarial nets".
 
     Examples
     --------
@@ -42,7 +61,30 @@ def condition_planes(index: Tensor, count: int, *size: int) -> Tensor:
 
 
 def noise_planes(vectors: Tensor, *size: int) -> Tensor:
-    """Spread noise vectors (B, N) over constant planes (B, N, height, width): a view, as above."""
+    """Spread noise vectors over constant planes.
+
+    Parameters
+    ----------
+    vectors : Tensor
+        (B, N), a number for each plane.
+    *size : int
+        As in `condition_planes`.
+
+    Returns
+    -------
+    Tensor
+        (B, N, height, width): a view with repeated memory, so do not write to it.
+
+    Raises
+    ------
+    ValueError
+        If the vectors are no matrix.
+
+    Examples
+    --------
+    >>> noise_planes(torch.zeros(2, 3), 8, 8).shape
+    torch.Size([2, 3, 8, 8])
+    """
     if vectors.ndim != 2:
         raise ValueError(
             f"Noise has shape {tuple(vectors.shape)}; give one vector a batch item, (batch, N)."
@@ -51,7 +93,22 @@ def noise_planes(vectors: Tensor, *size: int) -> Tensor:
 
 
 def stack_planes(*parts: Tensor | None) -> Tensor:
-    """Concatenate planes (B, C, H, W) on the channel axis; parts that are None are left out.
+    """Concatenate planes on the channel axis.
+
+    Parameters
+    ----------
+    *parts : Tensor or None
+        (B, C, H, W) or (B, C, Z, H, W), with any number of channels; None is left out.
+
+    Returns
+    -------
+    Tensor
+        All channels in the order of the parts.
+
+    Raises
+    ------
+    ValueError
+        If there is no part, or they differ in batch size or size.
 
     Examples
     --------

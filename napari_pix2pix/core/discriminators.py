@@ -154,6 +154,12 @@ class PixelDiscriminator(nn.Module):
     ------
     ValueError
         If an argument is out of its range or an input has other channels than `in_channels`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> PixelDiscriminator(2, width=8)(torch.zeros(1, 2, 32, 48)).shape
+    torch.Size([1, 1, 32, 48])
     """
 
     receptive_field = 1
@@ -217,6 +223,13 @@ class MultiScaleDiscriminator(nn.Module):
     ------
     ValueError
         If there is less than one scale, or an input is too small for the last.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = MultiScaleDiscriminator(lambda: PatchDiscriminator(2, width=8), scales=2)
+    >>> [logits.shape[-1] for logits in network(torch.zeros(1, 2, 128, 128))]
+    [14, 6]
     """
 
     def __init__(
@@ -277,6 +290,27 @@ def make_discriminator(
     plane_levels: int = 0,
 ) -> PatchDiscriminator | PixelDiscriminator | MultiScaleDiscriminator:
     """Make a PatchGAN, with ``layers=0`` a PixelGAN, with ``scales`` of 2 or more several of them.
+
+    Parameters
+    ----------
+    in_channels : int
+        Planes that it sees, source and image together if it is conditional.
+    layers : int
+        0 for a `PixelDiscriminator`, else those of `PatchDiscriminator`.
+    scales : int
+        Sizes of the image that are judged, each half of the one before.
+    width, norm, spectral_norm, bias, ndim, plane_levels
+        As in `PatchDiscriminator`.
+
+    Returns
+    -------
+    PatchDiscriminator, PixelDiscriminator or MultiScaleDiscriminator
+        With PyTorch's default weights; `initialise_` draws the paper's.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
 
     Examples
     --------

@@ -320,8 +320,28 @@ def make_generator(
 ) -> UNet | ResNet:
     """Make a generator by its kind: `UNet`, the same without skips, or `ResNet`.
 
-    `depth` and `dropout_placement` are for the first two, `blocks` is for the ResNet; all other
-    arguments are for each of them, see `UNet`.
+    Parameters
+    ----------
+    kind : {"unet", "encoder_decoder", "resnet"}
+        The network.
+    in_channels, out_channels : int
+        Planes of input and output.
+    depth, dropout_placement : int, {"reference", "paper"}
+        Of the first two kinds, see `UNet`.
+    blocks : int
+        Residual blocks of the third.
+    width, norm, dropout, upsampling, bias, activation, ndim, plane_levels
+        Of each kind, see `UNet` and `ResNet`.
+
+    Returns
+    -------
+    UNet or ResNet
+        With PyTorch's default weights; `initialise_` draws the paper's.
+
+    Raises
+    ------
+    ValueError
+        If the kind is not known or an argument is out of its range.
 
     Examples
     --------

@@ -246,7 +246,29 @@ class Dropout(nn.Dropout):
 
 @contextmanager
 def drawing_from(network: nn.Module, rng: torch.Generator | None) -> Iterator[None]:
-    """Let a network's dropout draw from this generator; None is PyTorch's, which all share."""
+    """Let a network's dropout draw from this generator, within the ``with`` statement.
+
+    Parameters
+    ----------
+    network : nn.Module
+        A network of this package.
+    rng : torch.Generator or None
+        On the network's device; None is PyTorch's, which all share.
+
+    Yields
+    ------
+    None
+        Afterwards the network draws from PyTorch's again.
+
+    Examples
+    --------
+    >>> network, x = Dropout(0.5).train(), torch.ones(1, 1, 8, 8)
+    >>> def draw():
+    ...     with drawing_from(network, torch.Generator().manual_seed(0)):
+    ...         return network(x)
+    >>> torch.equal(draw(), draw())
+    True
+    """
     layers = [layer for layer in network.modules() if isinstance(layer, Dropout)]
     for layer in layers:
         layer.rng = rng
@@ -331,6 +353,20 @@ def initialise_(
     Convolutions come from N(0, std), weights of norms from N(1, std); biases are 0. The numbers are
     drawn on the device of `rng` (by default the CPU, from PyTorch's global generator), so that one
     seed gives one network on every device.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Its weights are replaced.
+    std : float
+        Standard deviation.
+    rng : torch.Generator, optional
+        Where the numbers come from.
+
+    Returns
+    -------
+    nn.Module
+        The network.
 
     Examples
     --------

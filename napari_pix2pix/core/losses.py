@@ -96,6 +96,11 @@ def generator_loss(kind: AdversarialLoss, logits: Logits, other: Logits | None =
     ------
     ValueError
         As in `discriminator_loss`.
+
+    Examples
+    --------
+    >>> generator_loss("lsgan", torch.zeros(1, 1, 2, 2)).item()
+    1.0
     """
     return discriminator_loss("wgan" if kind == "hinge" else kind, logits, True, other)
 
@@ -130,6 +135,12 @@ def gradient_penalty(
     References
     ----------
     Gulrajani et al. 2017, "Improved training of Wasserstein GANs", equation 3.
+
+    Examples
+    --------
+    >>> real, fake = torch.ones(2, 1, 4, 4), torch.zeros(2, 1, 4, 4)
+    >>> gradient_penalty(lambda x: 0.5 * x, real, fake, torch.rand(2, 1, 1, 1)).item()
+    1.0
     """
     _checks.same_shape("real", real, "fake", fake)
     mixture = torch.lerp(fake.detach(), real.detach(), alpha).requires_grad_()
@@ -145,7 +156,9 @@ def r1_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor) -> Tenso
 
     Parameters
     ----------
-    discriminator, real
+    discriminator : callable
+        Maps (B, C, H, W) to logits.
+    real : Tensor
         As in `gradient_penalty`.
 
     Returns
@@ -153,6 +166,11 @@ def r1_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor) -> Tenso
     Tensor
         A scalar with a graph: the mean over the batch of the gradient's squared norm. The caller's
         weight stands for the paper's gamma / 2.
+
+    Examples
+    --------
+    >>> r1_penalty(lambda x: 0.5 * x, torch.ones(2, 1, 4, 4)).item()
+    4.0
     """
     real = real.detach().requires_grad_()
     penalties = [
@@ -235,6 +253,13 @@ def feature_matching_loss(fake: Features, real: Features) -> Tensor:
     ------
     ValueError
         If activations differ in shape.
+
+    Examples
+    --------
+    >>> fake = [[torch.zeros(1, 8, 4, 4), torch.zeros(1, 1, 3, 3)]]  # a layer, and the logits
+    >>> real = [[torch.ones(1, 8, 4, 4), torch.ones(1, 1, 3, 3)]]
+    >>> feature_matching_loss(fake, real).item()
+    1.0
     """
     distances = []
     for fake_scale, real_scale in zip(fake, real, strict=True):

@@ -94,9 +94,22 @@ _POINTWISE = nn.ReLU | nn.LeakyReLU | nn.Tanh | nn.Identity | nn.Dropout | Fixed
 def run_part(network: UNet | ResNet, x: Tensor, *parts: slice) -> Tensor:
     """Return ``network(x)[..., *parts]``, equal up to rounding, at a lower cost.
 
-    `x` is (B, C, H, W) and the parts are rows and columns; or (B, C, Z, H, W), and planes come
-    first. The network is in eval mode. Layers that halve an image still see all of it, as do layers
-    that depend on all of it: a norm that measures its input, or a layer that is not known here.
+    Layers that halve an image still see all of it, as do layers that depend on all of it: a norm
+    that measures its input, or a layer that is not known here.
+
+    Parameters
+    ----------
+    network : UNet or ResNet
+        In eval mode.
+    x : Tensor
+        (B, C, H, W), or (B, C, Z, H, W).
+    *parts : slice
+        Of the output: rows and columns, of volumes planes before these. With start and stop.
+
+    Returns
+    -------
+    Tensor
+        (B, C', rows, columns).
 
     Examples
     --------

@@ -48,9 +48,38 @@ def align_target(
 
     All shifts along rows and columns of up to `reach` pixels are tried, one for each image. The
     result has the smallest reconstruction loss of all; of equally good shifts the smallest is
-    taken. `valid` is as in `reconstruction_loss`; it moves along with the target, (B, 1 or C, H,
-    W), and is 0 where there is no target. Then targets of volumes are moved by up to `plane_reach`
-    planes along Z.
+    taken. Then targets of volumes are moved by up to `plane_reach` planes along Z.
+
+    Parameters
+    ----------
+    kind : {"l1", "l2", "charbonnier"}
+        The loss that is compared, see `reconstruction_loss`.
+    prediction, target : Tensor
+        (B, C, H, W), or (B, C, Z, H, W).
+    valid : Tensor, optional
+        As in `reconstruction_loss`, (B, 1 or C, H, W): what counts. By default all.
+    reach : int
+        Largest shift in pixels.
+    plane_reach : int
+        Largest shift in planes.
+
+    Returns
+    -------
+    target, valid : Tensor
+        The moved target, whose edges repeat, and what of it counts: 0 where there is no target.
+
+    Raises
+    ------
+    ValueError
+        If `reach` is negative or shapes do not fit.
+
+    Examples
+    --------
+    >>> prediction = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    >>> target = prediction.roll(2, dims=-1)
+    >>> moved, valid = align_target("l1", prediction, target, None, reach=3)
+    >>> float(((moved - prediction).abs() * valid).sum())
+    0.0
     """
     _checks.at_least("reach", reach, 0)
     if valid is None:

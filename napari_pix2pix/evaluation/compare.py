@@ -1,6 +1,6 @@
 """Train several recipes under one budget, and compare what they reach on the same held-out part.
 
-It is the experiment of Isola et al. 2017, section 4.1, on one's own images.
+It is the experiment of Isola et al. 2017, section 4.2, on one's own images.
 """
 
 from __future__ import annotations

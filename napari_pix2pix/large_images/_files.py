@@ -59,27 +59,60 @@ def _say_nothing(sentence: str) -> None:
 class FileTranslation:
     """A model and how it is applied to files, one after another.
 
+    Parameters
+    ----------
+    translator : Translator
+        The model.
+    options : PredictOptions
+        How it is applied.
+    tags : sequence of str
+        Numbers of samples, or names of a summary; none for one sample.
+    summarises : bool
+        Whether the tags are ``mean``, ``std`` and quantiles such as ``q5``.
+    axes : str, optional
+        Replace those that a file states.
+    channels : str, optional
+        Of the sources, by number or name.
+    part : tuple of str or None
+        Region and frames, as the command takes them, such as ``("0:512,0:512", "0:10")``.
+    resume : bool
+        Keep what an earlier run has finished, and go on there.
+    overwrite : bool
+        Replace files that are there.
+    cluster : Cluster, optional
+        Its workers translate the blocks of large files.
+    tell : callable, optional
+        Called with each sentence that there is to know of the files.
+
     Examples
     --------
-    ::
-
-        work = FileTranslation(load("dapi.safetensors"), PredictOptions(), resume=True)
-        for path in expand_paths("phase/"):
-            work.apply(path, [Path("dapi") / f"{path.stem}.ome.zarr"])
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> import tifffile
+    >>> from napari_pix2pix import train
+    >>> image = np.random.default_rng(0).random((96, 96)).astype("float32")
+    >>> model = train(image, 1 - image, steps=2, width=4, batch=2, patch=32)
+    >>> work = FileTranslation(model, PredictOptions(), resume=True)
+    >>> with TemporaryDirectory() as folder:
+    ...     source, out = Path(folder, "phase.tif"), Path(folder, "dapi.tif")
+    ...     tifffile.imwrite(source, image)
+    ...     unfinished = work.apply(source, [out])
+    ...     tifffile.imread(out).shape
+    (96, 96)
     """
 
     translator: Translator
     options: PredictOptions
     _: KW_ONLY
-    tags: Sequence[str] = ()  # numbers of samples, or names of a summary; none for one sample
-    summarises: bool = False  # whether the tags are "mean", "std" and quantiles such as "q5"
-    axes: str | None = None  # replace those that a file states
-    channels: str | None = None  # of the sources, by number or name
-    part: tuple[str | None, str | None] = (None, None)  # region and frames, as they are given
-    resume: bool = False  # keep what an earlier run has finished
+    tags: Sequence[str] = ()
+    summarises: bool = False
+    axes: str | None = None
+    channels: str | None = None
+    part: tuple[str | None, str | None] = (None, None)
+    resume: bool = False
     overwrite: bool = False
     cluster: Cluster | None = None
-    tell: Callable[[str], None] = _say_nothing  # is told what there is to know of the files
+    tell: Callable[[str], None] = _say_nothing
 
     def apply(self, source: Path, outs: Sequence[Path], watch: Watch = unwatched) -> list[Path]:
         """Translate a file into as many as there are tags; return those that were not finished.

@@ -90,6 +90,14 @@ def test_files_are_matched_in_order_where_asked(tmp_path, invoke, succeed, sente
     assert lines[1:] == ["s/a.tif,t/x.tif,train", "s/b.tif,t/y.tif,train"]
 
 
+def test_a_table_of_pairs_is_written_beside_a_model_that_is_there(files, gray, tmp_path, succeed):
+    table = tmp_path / "found.csv"
+    before = gray.read_bytes()
+    succeed("train", *files, "-o", gray, "--write-pairs", table)
+    assert table.exists()
+    assert gray.read_bytes() == before
+
+
 def test_resume_without_a_checkpoint_starts_over_and_says_so(
     files, tmp_path, invoke, succeed, tiny
 ):
