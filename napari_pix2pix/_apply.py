@@ -64,6 +64,7 @@ class ImagePredictor(Predictor):
             whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return whole.hexdigest()[:16]
 
+    @own_errors()
     def __call__(
         self,
         image: Any,
@@ -210,8 +211,8 @@ class ImagePredictor(Predictor):
                     "A dask array is computed later, so there is no progress to report: leave "
                     "on_tile out."
                 )
-            warn_of_type(opened, self.source_codec)
-            warn_of_pixel_size(opened, options, self)
+            warn_of_type(opened, self.source_codec, stacklevel=4)
+            warn_of_pixel_size(opened, options, self, stacklevel=4)
             numbers = range(options.samples)
             drawn: list[Any] = [predict_lazily(self, opened, options.of_sample(k)) for k in numbers]
         else:
@@ -228,6 +229,7 @@ class ImagePredictor(Predictor):
             results.append(self._layers_of(array, layers[0], codec, record, looks))
         return results if samples > 1 else results[0]
 
+    @own_errors()
     def spread(
         self,
         image: Any,
@@ -357,17 +359,17 @@ class ImagePredictor(Predictor):
             given, layers = image_of(image, self.source_codec.layout)
             opened = open_for_codec(given, self.source_codec, self.z_context, self.ndim)
         if layers:  # of files, channels are chosen by their names
-            warn_of_names(opened, self.info.source_channels, stacklevel=4)
+            warn_of_names(opened, self.info.source_channels, stacklevel=5)
         return opened, layers
 
     def _check_image(self, opened: LazyImage, options: PredictOptions) -> None:
         """Refuse an image without a finite pixel, and warn of one unlike those of the training."""
         run_responsive(lambda _: check_finite(opened), title="Reading")
-        warn_of_type(opened, self.source_codec, stacklevel=4)
-        warn_of_pixel_size(opened, options, self, stacklevel=4)
+        warn_of_type(opened, self.source_codec, stacklevel=5)
+        warn_of_pixel_size(opened, options, self, stacklevel=5)
         codecs = self.source_codec, self.target_codec
         with own_errors():
-            warn_of_intensities(opened, *codecs, self.info.intensities, stacklevel=4)
+            warn_of_intensities(opened, *codecs, self.info.intensities, stacklevel=5)
 
 
 def draw_images(

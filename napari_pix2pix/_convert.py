@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_pix2pix._load import load
 from napari_pix2pix.data.codecs import ImageCodec
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, own_errors
 from napari_pix2pix.export.files import EXPORT_ENDINGS, check_credits
 from napari_pix2pix.export.interface import describe_range
 from napari_pix2pix.io.model_header import ENDING, TORCH_ENDINGS
@@ -34,6 +34,7 @@ _DROPOUT = 0.5  # in all of the reference's layers that have any
 _GAN_MODES = {"vanilla": "vanilla", "lsgan": "lsgan", "wgan": "wgangp"}
 
 
+@own_errors()
 def convert(
     model: Translator | str | os.PathLike[str],
     path: str | os.PathLike[str],

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_pix2pix.errors import FileError, Pix2PixError
+from napari_pix2pix.errors import FileError, Pix2PixError, own_errors
 from napari_pix2pix.io.hub import HubListing, is_hub_name, list_hub
 from napari_pix2pix.io.model_header import is_foreign, model_files
 from napari_pix2pix.io.paths import as_path
@@ -36,6 +36,7 @@ class ListedModel:
         return self.problem if self.info is None else card_line(self.info)
 
 
+@own_errors()
 def list_models(folder: str | os.PathLike[str]) -> list[ListedModel]:
     """List the models in a folder: safetensors, .pth, ONNX and BioImage.IO packages.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import FileError, InputError, own_errors
 from napari_pix2pix.external.models import load_external
 from napari_pix2pix.io.hub import HubFile, fetch_model, is_hub_name
 from napari_pix2pix.io.model_file import read_container
@@ -45,6 +45,7 @@ class _ReferenceDiscriminator:
     notes: tuple[str, ...] = ()
 
 
+@own_errors()
 def load(
     path: str | os.PathLike[str],
     *,

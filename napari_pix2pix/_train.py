@@ -13,7 +13,7 @@ from typing import Any
 
 from napari_pix2pix._load import load
 from napari_pix2pix.data.pair import Pair, make_pairs, stop_when
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, own_errors
 from napari_pix2pix.inference.devices import choose_device, out_of_memory_in_words
 from napari_pix2pix.inference.options import check_callable
 from napari_pix2pix.inference.predictor import Predictor
@@ -57,6 +57,7 @@ from napari_pix2pix.training.validation import make_thumbnail
 from napari_pix2pix.translator import Translator
 
 
+@own_errors()
 def train(
     source: Any,
     target: Any,
@@ -168,7 +169,7 @@ def train(
     """
     began = time.perf_counter()
     check_callable("callback", callback)
-    held_out = _held_out(validation)
+    held_out = held_out_pairs(validation)
     optional = {
         "preset": preset,
         "z_context": z_context,
@@ -291,6 +292,17 @@ def training_events(
     return Translator(tensors, describe_model(state, data, thumbnail, shares))
 
 
+def held_out_pairs(validation: Any) -> list[Pair] | None:
+    """Return the pairs given for validation; None if a fraction or nothing was given."""
+    if validation is None or isinstance(validation, Real):
+        return None
+    pairs = validation if isinstance(validation, list | tuple) else ()
+    if pairs and all(isinstance(pair, Pair) for pair in pairs):
+        return [read_pair(pair) for pair in pairs]
+    wanted = "a fraction from 0 to below 1 or a list of Pair"
+    raise InputError(f"validation must be {wanted}, got {validation!r}.")
+
+
 def _save(path: Path, data: TrainingData, state: TrainingState, model: Predictor) -> str:
     """Write a checkpoint with a picture, by which a run that was killed is recognised."""
     picture = make_thumbnail(model, data.validation, data.config.z_context)
@@ -301,17 +313,6 @@ def _warnings_of(event: Event) -> tuple[str, ...]:
     if isinstance(event, Prepared):
         return event.warnings
     return (event.message,) if isinstance(event, Health) else ()
-
-
-def _held_out(validation: Any) -> list[Pair] | None:
-    """Return the pairs given for validation; None if a fraction or nothing was given."""
-    if validation is None or isinstance(validation, Real):
-        return None
-    pairs = validation if isinstance(validation, list | tuple) else ()
-    if pairs and all(isinstance(pair, Pair) for pair in pairs):
-        return [read_pair(pair) for pair in pairs]
-    wanted = "a fraction from 0 to below 1 or a list of Pair"
-    raise InputError(f"validation must be {wanted}, got {validation!r}.")
 
 
 def _find_pretrained(

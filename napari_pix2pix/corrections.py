@@ -13,7 +13,7 @@ from napari_pix2pix.data.corrections import MARGIN, correction_mask
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage, as_lazy_image
 from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, own_errors
 from napari_pix2pix.napari_layers import image_of
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.translator import Translator
@@ -102,6 +102,7 @@ def correction_fields(info: ModelInfo) -> dict[str, Any]:
     }
 
 
+@own_errors()
 def learn_from_corrections(
     model: Translator,
     source: Any,

@@ -4,6 +4,7 @@ None of them is a ``RuntimeError``: napari's generator workers swallow those, an
 wait forever for a run that had died.
 """
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
@@ -102,6 +103,7 @@ def own_errors() -> Iterator[None]:
     """Raise what other libraries raise as errors of ours; each interface does this once.
 
     What a function of the caller raises stays, and so do warnings that the caller made errors.
+    Each public function has it as its decorator; arguments that it lacks are a TypeError there.
 
     Examples
     --------
@@ -116,7 +118,18 @@ def own_errors() -> Iterator[None]:
     except Exception as error:
         if isinstance(error, (Pix2PixError, Warning)) or hasattr(error, _OF_CALLER):
             raise
+        if _is_wrong_call(error):
+            raise
         raise as_own_error(error) from error
+
+
+def _is_wrong_call(error: Exception) -> bool:
+    """Whether a decorated function could not be called at all, with these arguments."""
+    inner = error.__traceback__
+    while inner is not None and inner.tb_next is not None:
+        inner = inner.tb_next
+    called_by = "" if inner is None else inner.tb_frame.f_code.co_filename
+    return isinstance(error, TypeError) and called_by == contextlib.__file__
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.data.resampling import ResampledImage
 from napari_pix2pix.data.volumes import as_seen
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, own_errors
 from napari_pix2pix.export.files import EXPORT_ENDINGS, check_credits, export_model
 from napari_pix2pix.inference.checks import check_options, warn_of_pixel_size, warn_of_type
 from napari_pix2pix.inference.devices import choose_device
@@ -114,10 +114,12 @@ class Translator(ImagePredictor):
         """How it was trained."""
         return self.info.config
 
+    @own_errors()
     def card(self) -> str:
         """Return what the model is, in Markdown; see `napari_pix2pix.training.model_card`."""
         return model_card(self.info)
 
+    @own_errors()
     def describe(
         self,
         *,
@@ -169,6 +171,7 @@ class Translator(ImagePredictor):
         network.load_state_dict(part_of(self._tensors, "discriminator"))
         return network.eval()
 
+    @own_errors()
     def with_weights(self, weights: AppliedWeights) -> Translator:
         """Return a translator that applies the last weights, or those of the best validation.
 
@@ -200,6 +203,7 @@ class Translator(ImagePredictor):
         """
         return Translator(self._tensors, self.info.with_weights(weights))
 
+    @own_errors()
     def sample(
         self,
         condition: Hashable = None,
@@ -266,6 +270,7 @@ class Translator(ImagePredictor):
             run_responsive(partial(draw_images, self, empty, options, None), title="Sampling")
         )
 
+    @own_errors()
     def discriminator_map(
         self,
         source: Any,
@@ -327,7 +332,7 @@ class Translator(ImagePredictor):
                 )
             opened = self._open(source)[0]
         for note in filter(None, (opened.note, judged.note)):
-            warnings.warn(note, UserWarning, stacklevel=2)
+            warnings.warn(note, UserWarning, stacklevel=3)
         own = self.for_dtypes(opened.dtype, judged.dtype)
         discriminator = own.discriminator_predictor(device)
         judged = as_seen(judged, self.ndim)
@@ -347,6 +352,7 @@ class Translator(ImagePredictor):
         logits = run_responsive(judge, title="Discriminator map")
         return discriminator_layer(logits, layers[0]) if layers else logits
 
+    @own_errors()
     def unlikeness_map(
         self,
         image: Any,
@@ -405,8 +411,8 @@ class Translator(ImagePredictor):
         )
         check_options(options, self)
         opened, layers = self._open(image)
-        warn_of_type(opened, self.source_codec)
-        warn_of_pixel_size(opened, options, self)
+        warn_of_type(opened, self.source_codec, stacklevel=4)
+        warn_of_pixel_size(opened, options, self, stacklevel=4)
         seen = self.as_computed(opened, options)
 
         def measure(report: ProgressReporter) -> list[Cells]:
@@ -451,6 +457,7 @@ class Translator(ImagePredictor):
             self.conditions,
         )
 
+    @own_errors()
     def save(
         self, path: str | os.PathLike[str], *, slim: bool = False, overwrite: bool = True
     ) -> None:
@@ -498,6 +505,7 @@ class Translator(ImagePredictor):
         kept = applied if info.unlike is None else usual | applied
         write_container(path, kept, info.to_header())
 
+    @own_errors()
     def export(
         self,
         path: str | os.PathLike[str],

@@ -53,3 +53,14 @@ def test_what_the_callers_own_functions_raise_stays():
         raise UserWarning("The caller made this warning an error.")
     with pytest.raises(KeyboardInterrupt), own_errors():
         raise KeyboardInterrupt
+
+
+def test_a_call_with_wrong_arguments_is_a_type_error_as_of_any_function():
+    @own_errors()
+    def double(number):
+        return 2 * number["a"]
+
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'number'"):
+        double()
+    with pytest.raises(UnexpectedError, match="TypeError"):
+        double(5)

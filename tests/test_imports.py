@@ -22,7 +22,7 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "sample_data" not in p.part
 # errors < core, data, metrics < inference, io < training < what a user calls < cli, widgets:
 # a room imports rooms of its own level and below, and no two modules import each other in a circle.
 LEVELS = [
-    {"errors"},
+    {"errors", "_signals"},
     {"core", "data", "metrics"},
     {"inference", "io", "napari_layers"},
     {"training"},
@@ -32,6 +32,7 @@ LEVELS = [
     },
     {"evaluation", "large_images", ""},  # "" is the package's own public names
     {"cli", "widgets"},
+    {"__main__"},
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 ALONE = {"core"}  # rooms that import no other
@@ -40,6 +41,7 @@ ALONE = {"core"}  # rooms that import no other
 LIBRARIES: dict[str, set[str]] = {
     "": set(),
     "errors": set(),
+    "_signals": set(),
     "core": {"torch"},
     "data": {"numpy", "scipy", "skimage", "dask", "zarr", "pydantic"},
     "metrics": {"numpy", "scipy", "skimage"},

@@ -94,7 +94,7 @@ def installed(tmp_path):
 def assert_complete(found) -> None:
     assert found["version"] == napari_pix2pix.__version__
     assert found["licence"] == "BSD-3-Clause"
-    assert found["scripts"] == ["napari_pix2pix.cli:main"]
+    assert found["scripts"] == ["napari_pix2pix.__main__:run"]
     assert found["name"] == "napari-pix2pix"
     assert found["manifest"] == (ROOT / "napari.yaml").read_text(encoding="utf-8")
     assert found["samples"] == ["phase_fluorescence", "stain_nuclei"]

@@ -12,8 +12,8 @@ from contextvars import ContextVar
 
 import click
 
+from napari_pix2pix._signals import ENDING_SIGNALS, end, stopped_by
 from napari_pix2pix.io.header_values import plain_text
-from napari_pix2pix.training.events import ENDING_SIGNALS
 
 # What warnings are about, in each thread.
 _subject: ContextVar[str] = ContextVar("_subject", default="")
@@ -23,7 +23,7 @@ class Ended(KeyboardInterrupt):
     """A signal that ends the command, and what to say of it."""
 
     def __init__(self, number: int, sentence: str = "") -> None:
-        super().__init__(sentence or f"Stopped by {signal.Signals(number).name}.")
+        super().__init__(sentence or stopped_by(number))
         self.number = number
 
 
@@ -77,18 +77,19 @@ class Warner:
 def signals_interrupt() -> Iterator[None]:
     """Let the signals that end a program interrupt it as Ctrl+C does, so that it clears up."""
     found = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
-    # Python itself handles Ctrl+C; what is ignored, as below nohup, stays ignored.
-    taken = [number for number, handler in found.items() if handler == signal.SIG_DFL]
+    # What is ignored, as below nohup, stays ignored.
+    ours = [number for number, handler in found.items() if handler in (signal.SIG_DFL, end)]
+    taken = [number for number in ours if number != signal.SIGINT]
 
     def interrupt(number: int, _: object) -> None:
         for one in taken:  # clearing up is not interrupted
             signal.signal(one, signal.SIG_IGN)
         raise Ended(number)
 
-    for number in taken:
-        signal.signal(number, interrupt)
+    for number in ours:  # Python itself handles Ctrl+C
+        signal.signal(number, interrupt if number in taken else signal.default_int_handler)
     try:
         yield
     finally:
-        for number in taken:
+        for number in ours:
             signal.signal(number, found[number])

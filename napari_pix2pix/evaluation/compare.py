@@ -14,12 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_pix2pix._train import training_events
+from napari_pix2pix._train import held_out_pairs, training_events
 from napari_pix2pix.data.pair import Pair, make_pairs
-from napari_pix2pix.errors import InputError, StoppedError
+from napari_pix2pix.errors import InputError, StoppedError, own_errors
 from napari_pix2pix.evaluation._comparison_report import comparison_html
 from napari_pix2pix.evaluation._report import REPORT_ENDINGS
 from napari_pix2pix.evaluation.result import TABLE_ENDINGS
+from napari_pix2pix.inference.options import check_callable
 from napari_pix2pix.io.csv_cells import text_cell
 from napari_pix2pix.io.paths import as_path, check_ending, replacing
 from napari_pix2pix.metrics.names import describe_score, primary_metric
@@ -113,6 +114,7 @@ class Comparison:
         values = {name: sign * one.get(score, math.nan) for name, one in self.scores.items()}
         return max(values, key=lambda name: _rank(values[name]))
 
+    @own_errors()
     def to_dict(self) -> dict[str, Any]:
         """Return scores, steps and seconds by recipe, as plain values."""
         runs = {
@@ -125,6 +127,7 @@ class Comparison:
         }
         return {"recipes": runs, "baseline": dict(self.baseline), "best": self.best.name}
 
+    @own_errors()
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a line for each recipe: steps, seconds and scores; a file there is replaced."""
         path = as_path(path)
@@ -141,6 +144,7 @@ class Comparison:
                 )
             writer.writerow(["baseline", "", "", *(self.baseline.get(n, math.nan) for n in names)])
 
+    @own_errors()
     def report(self, path: str | os.PathLike[str]) -> None:
         """Write one HTML page with the table, and a picture of each recipe."""
         path = as_path(path)
@@ -149,6 +153,7 @@ class Comparison:
             page = comparison_html(self.scores, self.models, self.best.name, self.best_of)
             fresh.write_text(page, encoding="utf-8")
 
+    @own_errors()
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Save the model of each recipe into a folder that exists; return the files."""
         paths = []
@@ -197,8 +202,11 @@ def choose_recipes(
     names: str | Sequence[str] | Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Mapping[str, Any]]:
     """Return the fields of recipes by name; raises `InputError` for one that does not exist."""
+    given: object = names  # of whatever type the caller has it
     if isinstance(names, Mapping):
         chosen = dict(names)
+    elif not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+        raise InputError(f"recipes must be names, or fields by name, got {names!r:.60}.")
     else:
         words = names.split(",") if isinstance(names, str) else names
         known = {_plain(name): name for name in RECIPES}
@@ -258,6 +266,7 @@ def comparison_events(
     return Comparison(tuple(results))
 
 
+@own_errors()
 def compare_recipes(
     source: Any,
     target: Any,
@@ -305,11 +314,10 @@ def compare_recipes(
     >>> list(found.scores)
     ['L1', 'L1+cGAN', 'baseline']
     """
+    check_callable("callback", callback)
     chosen = choose_recipes(recipes)
-    held_out = None
-    if isinstance(validation, list | tuple):
-        held_out = read_pairs(validation)
-    elif validation is not None:
+    held_out = held_out_pairs(validation)
+    if held_out is None and validation is not None:
         fields["validation"] = validation
     pairs = read_pairs(
         make_pairs(

@@ -20,7 +20,7 @@ from napari_pix2pix.data.label_sets import read_as_labels
 from napari_pix2pix.data.pair import OpenPair, Pair, make_pairs, open_pair
 from napari_pix2pix.data.pixel_size import planes_note, size_note
 from napari_pix2pix.data.truth import match_truths
-from napari_pix2pix.errors import InputError, plural
+from napari_pix2pix.errors import InputError, own_errors, plural
 from napari_pix2pix.evaluation._report import SAMPLES, write_report
 from napari_pix2pix.evaluation.result import EvaluationResult
 from napari_pix2pix.evaluation.scoring import (
@@ -52,6 +52,7 @@ from napari_pix2pix.translator import Translator
 class Evaluation(EvaluationResult):
     """What `evaluate` returns: scores that are read like a dictionary, and write a report."""
 
+    @own_errors()
     def report(self, path: str | os.PathLike[str], *, samples: int = SAMPLES) -> None:
         """Write a report with pictures: one HTML file that holds all it shows.
 
@@ -81,6 +82,7 @@ class Evaluation(EvaluationResult):
         run_responsive(write, title="Report")
 
 
+@own_errors()
 def evaluate(
     translator: Translator,
     source: Any,

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from napari_pix2pix.data.outliers import sum_by_side
-from napari_pix2pix.errors import InputError, plural, rounded
+from napari_pix2pix.errors import InputError, own_errors, plural, rounded
 from napari_pix2pix.evaluation._verdict import count_objects, verdict
 from napari_pix2pix.evaluation.scoring import ImageScores
 from napari_pix2pix.io.csv_cells import text_cell
@@ -110,6 +110,7 @@ class EvaluationResult(Mapping[str, Any]):
         """How many objects were found, missed and are false; empty where none were counted."""
         return count_objects(self.image_scores)
 
+    @own_errors()
     def to_dict(self) -> dict[str, Any]:
         """Return the pooled scores, ``images`` with name and scores of each, and any ``notes``."""
         images = [
@@ -135,6 +136,7 @@ class EvaluationResult(Mapping[str, Any]):
     def __repr__(self) -> str:
         return repr(self._by_name)
 
+    @own_errors()
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a table: a line for all images together and one for each image.
 

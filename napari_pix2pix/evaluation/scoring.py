@@ -17,7 +17,7 @@ from napari_pix2pix.data.outliers import HotPixels, sum_by_side
 from napari_pix2pix.data.pair import OpenPair
 from napari_pix2pix.data.volume_blocks import read_volume
 from napari_pix2pix.data.volumes import in_planes
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, errors_of_caller
 from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.metrics.baselines import Baseline, Triple, fit_baseline
 from napari_pix2pix.metrics.labels import LabelCounts, label_counts
@@ -376,7 +376,8 @@ def _features(
     """Return the features (1, D) of the predictions and of the truth."""
     rows = {}
     for name, image in {**frame.predictions, "truth": frame.truth}.items():
-        row = np.asarray(features([_fill_and_lay_out(image, frame, case)]), np.float64)
+        with errors_of_caller():
+            row = np.asarray(features([_fill_and_lay_out(image, frame, case)]), np.float64)
         if row.ndim != 2 or len(row) != 1:
             raise InputError(
                 f"The features of one image have shape {row.shape}: they must be a table with a "

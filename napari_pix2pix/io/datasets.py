@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.errors import FileError, InputError, Pix2PixError
+from napari_pix2pix.errors import FileError, InputError, Pix2PixError, own_errors
 from napari_pix2pix.io.csv_cells import cell_text, text_cell
 from napari_pix2pix.io.pair_files import (
     Direction,
@@ -87,6 +87,7 @@ def _fingerprint(path: Path) -> list[int]:
         return []
 
 
+@own_errors()
 def read_pairs(
     source: str | os.PathLike[str] | None,
     target: str | os.PathLike[str],
@@ -121,6 +122,7 @@ class _Row:
     where: str
 
 
+@own_errors()
 def read_table(
     path: str | os.PathLike[str],
     *,
@@ -308,6 +310,7 @@ def list_aligned(
     return sets
 
 
+@own_errors()
 def read_aligned(
     folder: str | os.PathLike[str],
     direction: Direction = "AtoB",

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from napari_pix2pix.errors import FileError, InputError, Remedy
+from napari_pix2pix.errors import FileError, InputError, Remedy, own_errors
 from napari_pix2pix.io._file_kinds import SUFFIXES, is_image
 from napari_pix2pix.io._leftovers import hidden_prefix, remove_leftovers
 from napari_pix2pix.io._regular_files import check_inside, check_readable
@@ -139,6 +139,7 @@ def _write_error(path: Path, error: OSError) -> FileError:
     return FileError(f"Can't write {path}: {reason}; nothing was changed.")
 
 
+@own_errors()
 def expand_paths(path: str | os.PathLike[str], wells: str | None = None) -> list[Path]:
     """List the image files that a file, a folder, or a pattern with ``*`` names.
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.layouts import Layout
+from napari_pix2pix.errors import own_errors
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.inference.tiling import OnTile
 from napari_pix2pix.inference.uncertainty import summarise
@@ -114,6 +115,7 @@ class FileTranslation:
     cluster: Cluster | None = None
     tell: Callable[[str], None] = _say_nothing
 
+    @own_errors()
     def apply(self, source: Path, outs: Sequence[Path], watch: Watch = unwatched) -> list[Path]:
         """Translate a file into as many as there are tags; return those that were not finished.
 
@@ -153,6 +155,7 @@ class FileTranslation:
                 self._at_once(source, image, unfinished, records, watch)
         return list(unfinished.values())
 
+    @own_errors()
     def write_unlikeness(self, source: Path, out: Path) -> None:
         """Write where a file is unlike the training images."""
         _check_files(source, [out])

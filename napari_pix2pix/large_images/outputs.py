@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from napari_pix2pix.errors import FileError, InputError, plural
+from napari_pix2pix.errors import FileError, InputError, own_errors, plural
 from napari_pix2pix.io.matching import pair_names
 from napari_pix2pix.io.outputs import check_apart
 from napari_pix2pix.io.paths import file_stem, files_read, has_file_ending, make_folder
@@ -53,6 +53,7 @@ def name_tagged_outputs(outputs: list[Path], tags: list[str]) -> list[list[Path]
     return tagged
 
 
+@own_errors()
 def prepare_outputs(
     given: Path,
     inputs: list[Path],

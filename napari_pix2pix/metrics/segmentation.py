@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_pix2pix.data.outliers import leave_out_hot
-from napari_pix2pix.errors import InputError, plural
+from napari_pix2pix.errors import InputError, errors_of_caller, plural
 from napari_pix2pix.metrics.labels import LabelKind, label_counts, pool_label_scores
 
 Array: TypeAlias = NDArray[Any]
@@ -202,7 +202,8 @@ def segment_otsu(image: NDArray[Any]) -> NDArray[Any]:
 
 def run_segmenter(segmenter: Segmenter, image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """Segment an image of height and width ``size``, and check the labels; return (1, H, W)."""
-    labels = np.asarray(segmenter(image))
+    with errors_of_caller():
+        labels = np.asarray(segmenter(image))
     if labels.dtype.kind not in "biu" or labels.shape != size:
         raise InputError(
             f"The segmenter returned {labels.dtype} values of shape {labels.shape}: it must return "

@@ -100,7 +100,7 @@ def read_pairs(pairs: Iterable[Pair]) -> list[Pair]:
         layers = [*(layers_in(pair.source) or ()), *(layers_in(pair.target) or ())]
         note = transforms_differ(layers)
         if note:
-            warnings.warn(note, UserWarning, stacklevel=3)
+            warnings.warn(note, UserWarning, stacklevel=4)
         if layers_in(pair.source) and layers_in(pair.target):
             pair = replace(pair, name="")  # the layers' names say more than a number
         read.append(read_pair(pair))

@@ -13,12 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_pix2pix._signals import ENDING_SIGNALS
 from napari_pix2pix.errors import StoppedError
-
-# Ctrl+C, what batch systems send before they kill, and a terminal that is closed.
-ENDING_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
 
 
 class Control:

@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+from helpers import make_model
 
-from napari_pix2pix import _train, train
-from napari_pix2pix.errors import Pix2PixError
+from napari_pix2pix import _train, convert, evaluate, list_models, load, train
+from napari_pix2pix.corrections import learn_from_corrections
+from napari_pix2pix.errors import Pix2PixError, UnexpectedError
+from napari_pix2pix.evaluation.compare import Comparison, RecipeResult, compare_recipes
+from napari_pix2pix.inference.options import PredictOptions
+from napari_pix2pix.io.datasets import read_aligned, read_pairs, read_table
+from napari_pix2pix.io.paths import expand_paths
+from napari_pix2pix.large_images import FileTranslation
+from napari_pix2pix.large_images.outputs import prepare_outputs
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.random((48, 48), dtype=np.float32)
@@ -56,3 +64,85 @@ def test_refused_before_any_work(monkeypatch, source, target, how, sentence):
     monkeypatch.setattr(_train, "build_state", work)
     with pytest.raises(Pix2PixError, match=sentence):
         train(source, target, patch=32, steps=1, validation=0.0, device="cpu", **how)
+
+
+class _Hostile:
+    """Raises an error of its own, whatever it is asked."""
+
+    def __getattribute__(self, name):
+        if name == "__class__":
+            return object.__getattribute__(self, name)
+        raise ZeroDivisionError(name)
+
+    def __repr__(self):
+        raise ZeroDivisionError
+
+    __str__ = __hash__ = __eq__ = __bool__ = __len__ = __iter__ = __fspath__ = __array__ = __repr__
+
+
+@pytest.fixture(scope="module")
+def doors():
+    """What a user calls from Python, each with something that raises an error of its own."""
+    model, bad = make_model(IMAGE, 1 - IMAGE), _Hostile()
+    unsourced = make_model(None, IMAGE, adversarial_weight=1.0)
+    evaluation = evaluate(model, IMAGE, 1 - IMAGE)
+    comparison = Comparison((RecipeResult("L1", model),))
+    files = FileTranslation(model, PredictOptions())
+    return {
+        "train": lambda: train(IMAGE, IMAGE, condition=[bad]),
+        "load": lambda: load(bad),
+        "convert": lambda: convert(model, bad),
+        "list_models": lambda: list_models(bad),
+        "evaluate": lambda: evaluate(model, IMAGE, bad),
+        "evaluate's to_csv": lambda: evaluation.to_csv(bad),
+        "evaluate's report": lambda: evaluation.report(bad),
+        "compare_recipes": lambda: compare_recipes(IMAGE, bad),
+        "its to_csv": lambda: comparison.to_csv(bad),
+        "its report": lambda: comparison.report(bad),
+        "its save": lambda: comparison.save(bad),
+        "learn_from_corrections": lambda: learn_from_corrections(model, IMAGE, bad, bad),
+        "a translator": lambda: model(bad),
+        "its options": lambda: model(IMAGE, condition=bad),
+        "its spread": lambda: model.spread(bad, turns=8),
+        "its sample": lambda: unsourced.sample(size=bad),
+        "its discriminator_map": lambda: model.discriminator_map(IMAGE, bad),
+        "its unlikeness_map": lambda: model.unlikeness_map(bad),
+        "its with_weights": lambda: model.with_weights(bad),
+        "its describe": lambda: model.describe(authors=bad),
+        "its save as a file": lambda: model.save(bad),
+        "its export": lambda: model.export(bad),
+        "read_pairs": lambda: read_pairs(bad, bad),
+        "read_table": lambda: read_table(bad),
+        "read_aligned": lambda: read_aligned(bad),
+        "expand_paths": lambda: expand_paths(bad),
+        "prepare_outputs": lambda: prepare_outputs(bad, [bad], bad, [], model=None),
+        "files": lambda: files.apply(bad, [bad]),
+        "maps of files": lambda: files.write_unlikeness(bad, bad),
+    }
+
+
+def test_what_nobody_foresaw_is_an_error_of_ours_at_each_door(doors):
+    """One list for all doors, so that a new one is added to it."""
+    for name, door in doors.items():
+        with pytest.raises(Pix2PixError) as caught:
+            door()
+        foreseen = not isinstance(caught.value, UnexpectedError)
+        assert foreseen or isinstance(caught.value.__cause__, ZeroDivisionError), name
+
+
+def test_what_the_functions_of_the_caller_raise_is_theirs():
+    def fails(_):
+        raise LookupError("mine")
+
+    model = make_model(IMAGE, 1 - IMAGE)
+    for how in ({"segmenter": fails}, {"features": fails}):
+        with pytest.raises(LookupError, match="mine"):
+            evaluate(model, IMAGE, 1 - IMAGE, **how)
+
+
+@pytest.mark.parametrize(
+    "how", [{"recipes": 5}, {"recipes": [1]}, {"validation": [1]}, {"callback": "x"}]
+)
+def test_comparisons_refuse_odd_arguments(how):
+    with pytest.raises(Pix2PixError, match=rf"{next(iter(how))} must be"):
+        compare_recipes(IMAGE, 1 - IMAGE, **{"recipes": ["L1", "GAN"], "steps": 1, **how})
