@@ -126,7 +126,7 @@ class EvaluateView(ModelView):
         self.legend = Legend()
         self.errors = ObjectTable()
         self.table = ScoreTable()
-        follow_font(self.objects, self.table)
+        follow_font(self.objects, self.table, self.errors)
         self.scatter = Scatter(viewer)
         self.evaluate = push_button("Evaluate", "Score the prediction against the truth")
         self.cancel = push_button("Cancel", "Stop; the frames so far are scored")

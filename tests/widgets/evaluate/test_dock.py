@@ -400,6 +400,15 @@ def test_objects_are_not_asked_for_where_the_truth_has_them(viewer, dock):
     assert dock.segmenter is None
 
 
+def test_rows_of_objects_follow_the_font(viewer, dock):
+    table, font = dock._view.errors, dock._view.objects.font()
+    small = table.verticalHeader().defaultSectionSize()
+    font.setPointSize(3 * font.pointSize())
+    dock._view.objects.setFont(font)
+    assert table.font().pointSize() == font.pointSize()
+    assert table.verticalHeader().defaultSectionSize() > 1.5 * small
+
+
 def test_labels_of_stacks_are_asked_about_for_stacks_alone(viewer, dock):
     view, plane = dock._view, np.zeros((8, 8), np.int32)
     flat, stack = viewer.add_labels(plane), viewer.add_labels(np.stack([plane] * 3))
