@@ -38,8 +38,8 @@ STALL_SECONDS = 60
 TICK = 0.01  # seconds between two ticks of the timer; a stall delays them
 
 BARS = {
-    "stall_p99_ms": 50.0,
-    "stall_longest_ms": 200.0,
+    "stall_p99_ms": 20.0,
+    "stall_longest_ms": 150.0,
     "step_ratio": 1.15,
     "opening_seconds": 0.5,
     "memory_growth": 0.05,

@@ -195,7 +195,7 @@ def _detail_note(images: Sequence[ImageScores], pooled: Mapping[str, Mapping[str
         f"{rounded(1 / cutoff, 3)} px = {rounded(size.x / cutoff, 3)} {unit} ({name})"
         for name, cutoff in known.items()
     ]
-    return f"Detail is the true one down to {' and '.join(texts)}, by the FRC cut-off."
+    return f"Detail agrees with the truth down to {' and '.join(texts)}, by the FRC cut-off."
 
 
 def _flat_note(images: Sequence[ImageScores]) -> str:

@@ -36,21 +36,25 @@ def collect_due() -> None:
 
 
 def freeze() -> None:
-    """Collect, and exclude all objects of now from later collections until `release`."""
+    """Exclude all objects of now from collections until `release`; in any thread."""
     global _frozen
-    # A collection that visits all objects freezes a viewer for a tenth of a second.
-    gc.collect()
+    # A collection that visits all objects stops a viewer for some tenths of a second, so there is
+    # none here either: what is garbage by now waits for the release.
     gc.freeze()
     _frozen = True
 
 
 def release() -> None:
-    """Turn automatic collection on again, if all holders have released it."""
+    """Turn automatic collection on again, if all holders have released it; in the GUI thread.
+
+    What has become garbage since `freeze` is collected.
+    """
     global _holders, _frozen
     _holders -= 1
     if _holders:
         return
     if _frozen:  # otherwise others' frozen objects would be unfrozen too
+        gc.collect()
         gc.unfreeze()
         _frozen = False
     if _was_enabled:

@@ -84,8 +84,8 @@ def test_detail_is_named_in_the_unit_of_the_pixels(texture, case_of_images, eval
     case.pair.target.pixel_size = PixelSize(0.65, 0.65)
     (note,) = evaluated(case).notes
     assert note == (
-        "Detail is the true one down to 2 px = 1.3 µm (prediction) and 2 px = 1.3 µm (baseline), "
-        "by the FRC cut-off."
+        "Detail agrees with the truth down to 2 px = 1.3 µm (prediction) and 2 px = 1.3 µm "
+        "(baseline), by the FRC cut-off."
     )
 
 

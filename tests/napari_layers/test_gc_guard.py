@@ -87,6 +87,14 @@ def test_what_is_settled_is_collected_after_the_release(taken):
     assert taken
 
 
+def test_what_has_become_garbage_since_is_collected_at_the_release(taken):
+    gc_guard.hold()
+    gc_guard.freeze()
+    Cycle(taken)
+    gc_guard.release()
+    assert taken
+
+
 def test_what_others_have_held_or_frozen_stays_so(taken):
     gc.disable()
     gc.freeze()

@@ -101,6 +101,7 @@ def estimate(
     trial: Speed | None,
     tile: int | None,  # its side in pixels; 0 if the network takes whole images
     quantiles: int = 0,  # how many are layers, beside mean and deviation
+    in_tiles: bool = False,  # whether memory is taken for the tiles of a part alone
 ) -> str:
     """Describe what a run will cost, such as "4.2 Mpx, about 12 s; results 8.4 MB"."""
     pairs = list(zip(jobs, planes, strict=True))
@@ -110,10 +111,9 @@ def estimate(
         for job, image in pairs
     ]
     results = sum(
-        image.frames
-        * _pixels(image)
+        (count if in_tiles else image.frames * _pixels(image))
         * _bytes_per_pixel(card.output_codec(image.dtype), options.samples, quantiles)
-        for image in planes
+        for count, image in zip(pixels, planes, strict=True)
     )
     total = sum(pixels)
     text = f"{total / 1e6:.2g} Mpx" if total < 1e7 else f"{total / 1e6:.0f} Mpx"

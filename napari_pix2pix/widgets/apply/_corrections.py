@@ -14,6 +14,7 @@ from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import KEY, mask_of, snapshot
 from napari_pix2pix.training.events import Event, Step
 from napari_pix2pix.widgets.apply._corrections_work import (
+    CopiedResult,
     CorrectionRequest,
     Learned,
     MadeResult,
@@ -113,9 +114,9 @@ class CorrectionsForm(QWidget):
             if sources is None or size > _MOST_BYTES or any(one in sources for one in layers):
                 continue
             self._made = [made for made in self._made if layers[0] not in made.layers]
-            array = joined([layer.data for layer in layers])
+            copy = CopiedResult([layer.data for layer in layers])
             self._made.append(
-                MadeResult(tuple(layers), array, sources, request.model, request.card, condition)
+                MadeResult(tuple(layers), copy, sources, request.model, request.card, condition)
             )
 
     def offer(self, layers: Sequence[Any]) -> None:
@@ -169,7 +170,8 @@ class CorrectionsForm(QWidget):
         sources = tuple(snapshot(layer, copy="small") for layer in made.sources)
         mask = None if self.where.layer is None else mask_of(self.where.layer, sources[0])
         after = joined([(corrected if one is chosen else one).data for one in made.layers])
-        if mask is None and after.shape == made.array.shape and np.array_equal(after, made.array):
+        before = made.copy.array
+        if mask is None and after.shape == before.shape and np.array_equal(after, before):
             raise InputError(
                 f"{corrected.name!r} is as the model made it: paint or edit it where it is wrong, "
                 "and then learn from it."
@@ -178,7 +180,7 @@ class CorrectionsForm(QWidget):
             made.model,
             made.info,
             sources,
-            like_target(made.array, made.info),
+            like_target(before, made.info),
             like_target(after, made.info),
             mask,
             made.condition,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,31 @@ if TYPE_CHECKING:
     from napari_pix2pix.translator import Translator
 
 _SUFFIX = " corrected"
+_LARGE = 2**24  # bytes, whose copy takes some milliseconds
+
+
+class CopiedResult:
+    """A copy of a result as it is now, channels first; a large one is copied in a thread."""
+
+    def __init__(self, channels: Sequence[np.ndarray]) -> None:
+        self._array: np.ndarray | None = None
+        self._thread: threading.Thread | None = None
+        if sum(channel.nbytes for channel in channels) > _LARGE:
+            self._thread = threading.Thread(target=self._copy, args=[channels], daemon=True)
+            self._thread.start()
+        else:
+            self._copy(channels)
+
+    @property
+    def array(self) -> np.ndarray:
+        """The copy, as soon as it is there."""
+        if self._thread is not None:
+            self._thread.join()
+        assert self._array is not None
+        return self._array
+
+    def _copy(self, channels: Sequence[np.ndarray]) -> None:
+        self._array = joined(channels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +57,7 @@ class MadeResult:
     """A result as the model made it, and what it was made of."""
 
     layers: tuple[Layer, ...]  # one, or one for each channel
-    array: np.ndarray  # a copy, channels first
+    copy: CopiedResult
     sources: tuple[Layer, ...]  # a layer, or several that are its channels
     model: ModelEntry
     info: ModelInfo

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_pix2pix.widgets.apply._checks import InputCheck, SpeedTrial, estimate, sizes_differ
 from napari_pix2pix.widgets.apply._request import ApplyRequest, FormState, with_preferred_device
 from napari_pix2pix.widgets.apply._view import ApplyView
+from napari_pix2pix.widgets.apply._view_tiles import is_followed, why_memory_of_whole
 
 if TYPE_CHECKING:
     from napari_pix2pix.data.lazy_image import LazyImage
@@ -37,7 +38,7 @@ class RunNotes(QObject):
         if request.follows_view:
             view.estimate.set_text("Tiles are translated where you look, and only there.")
             return
-        view.estimate.set_text(
+        costs = (
             estimate(
                 card,
                 request.jobs,
@@ -47,8 +48,11 @@ class RunNotes(QObject):
                 trial=self._trial.speed(request.model),
                 tile=0 if view.options.whole else options.tile,
                 quantiles=len(request.quantiles),
-            )
+                in_tiles=is_followed(request, planes),
+            ),
+            why_memory_of_whole(request, planes),
         )
+        view.estimate.set_text(" ".join(filter(None, costs)))
         view.resample.setVisible(any(sizes_differ(card, image, options) for image in planes))
 
     def clear(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
@@ -14,7 +15,7 @@ from napari_pix2pix.widgets.apply.work import JobDone, Loaded, Progress, apply_m
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive
 from napari_pix2pix.widgets.common.layer_order import move_view_to, say_what_is_seen
-from napari_pix2pix.widgets.common.result_layers import Result
+from napari_pix2pix.widgets.common.result_layers import DrawingPace, Result
 from napari_pix2pix.widgets.common.runner import Runner
 from napari_pix2pix.widgets.common.settings import in_time_units
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_pix2pix.translator import Translator
+
+
+_LARGE = 2**24  # bytes of a result whose layers are added one by one
 
 
 class NewLayer:
@@ -69,6 +73,7 @@ class ApplyRun(QObject):
         self._translator: Translator | None = None
         # Pixels per second and pass that a model's last run measured.
         self.speeds: WeakKeyDictionary[Translator, float] = WeakKeyDictionary()
+        self._pace = DrawingPace()
         self.runner = Runner(self, latest=(Progress,))
         self.runner.reported.connect(self._take)
         self.runner.finished.connect(self._finish)
@@ -150,6 +155,8 @@ class ApplyRun(QObject):
     def _paint(self, event: Progress) -> None:
         assert self._request is not None
         self._last = event
+        draws, began = self._pace.is_due, time.perf_counter()
+        has_added = False
         for shown, array in event.arrays.items():
             key = event.job, shown
             if key not in self._results:
@@ -159,19 +166,29 @@ class ApplyRun(QObject):
                 ]
             is_first = not any(result.layer for result in self._all_results)
             for result in self._results[key]:
-                result.paint(array)
+                if result.layer is None:
+                    if has_added and array.nbytes > _LARGE:
+                        continue  # with a later tile: each takes the viewer a tenth of a second
+                    has_added = True
+                result.paint(array, draws=draws)
                 if result.gone:
                     self.cancel()
             if is_first:  # later the user may have moved the view
                 self._view_moved = move_view_to(self._viewer, self._results[key][0].layer)
+        if draws:
+            self._pace.note(began, [one.layer for one in self._all_results if one.layer])
+        if has_added:
+            return  # napari would draw it at once, and the viewer wait for both
         part = event.done / event.total
         left = event.seconds * (1 / part - 1) if part > 0 else 0.0
         self.progressed.emit(part, f"{part:.0%}, {in_time_units(left)} left")
 
     def _complete(self, number: int, *, complete: bool) -> None:
         self._finished.add(number)
-        for (job, _), results in self._results.items():
+        for (job, shown), results in self._results.items():
             for result in results if job == number else ():
+                if result.layer is None and self._last is not None and self._last.job == number:
+                    result.paint(self._last.arrays[shown])
                 result.finish(complete=complete)
 
     def _finish(self, _: object) -> None:

@@ -61,10 +61,19 @@ def is_followed(request: ApplyRequest, planes: Sequence[LazyImage]) -> bool:
     return in_parts and lazy and size > _SHARE * available_memory()
 
 
+def why_memory_of_whole(request: ApplyRequest, planes: Sequence[LazyImage]) -> str:
+    """Say why a part of a large result takes memory for all of it; "" where it does not."""
+    of_part = any(job.region is not None for job in request.jobs)
+    if not of_part or _result_size(request, planes) <= _MOST_WHOLE:
+        return ""
+    why = why_whole(request.card, request.options, replaces=request.replaces)
+    return f"The layer of the result has all pixels, not only those in view. {why}" if why else ""
+
+
 def _result_size(request: ApplyRequest, planes: Sequence[LazyImage]) -> int:
     """Return the bytes that whole results would take."""
     codec = request.card.output_codec(planes[0].dtype)
-    pixels = sum(image.frames * image.height * image.width for image in planes)
+    pixels = sum(image.frames * image.depth * image.height * image.width for image in planes)
     return pixels * max(1, len(codec.data_range)) * int(np.dtype(codec.dtype).itemsize)
 
 

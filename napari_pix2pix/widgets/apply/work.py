@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,12 +41,18 @@ class Job:
     frames: list[int]
     region: Box | None = None  # of each frame; None for all of it
     first: Box | None = None  # the part in view, done first
-    # Earlier results to be continued, by the model's digest and what they show, see `Progress`.
-    before: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+    # What gives earlier results to be continued, by the model's digest and what they show, see
+    # `Progress`.
+    before: Mapping[tuple[str, str], Callable[[], np.ndarray]] = field(default_factory=dict)
 
     def copied(self) -> Job:
         """Return the same with data that no one else can change; in any thread."""
         return replace(self, sources=[source.copied() for source in self.sources])
+
+    def earlier(self, digest: str, shown: str) -> np.ndarray | None:
+        """Return the earlier result that is continued, or None; in any thread."""
+        give = self.before.get((digest, shown))
+        return None if give is None else give()
 
     def planes(self, codec: Codec, z_context: int, ndim: int) -> LazyImage:
         """Open the image as a model takes it, unread; raises `InputError` if it does not fit."""
@@ -127,7 +133,7 @@ def apply_model(
         codec, invalid, done = translator.target_codec, False, 0
         shares: dict[int, float] = {}
         canvases = {
-            name: Canvas(codec, image, job.before.get((translator.digest, name)))
+            name: Canvas(codec, image, job.earlier(translator.digest, name))
             for name in (shown_names(quantiles) if options.samples > 1 else [""])
         }
         painter = _Painter(canvases, options.samples, quantiles)

@@ -38,6 +38,7 @@ _BY_USER = (QEvent.Type.MouseButtonPress, QEvent.Type.Wheel, QEvent.Type.KeyPres
 _NO_LIMIT = 2**24 - 1  # Qt's largest height of a widget
 _STEPS = 1000  # of a progress bar
 _ARROW = 56  # pixels of a box's arrow and margins
+ROW_PADDING = 8  # pixels of a row of a table above and below its text
 _FONT_EVENTS = (QEvent.Type.FontChange, QEvent.Type.StyleChange, QEvent.Type.Polish)
 
 

@@ -9,8 +9,8 @@ from magicgui.types import Undefined
 from magicgui.widgets import CheckBox, ComboBox, create_widget
 from magicgui.widgets.bases import BaseValueWidget, ValuedContainerWidget
 from pydantic.fields import FieldInfo
-from qtpy.QtCore import Signal
-from qtpy.QtGui import QValidator
+from qtpy.QtCore import QEvent, Signal
+from qtpy.QtGui import QResizeEvent, QValidator
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QDoubleSpinBox,
@@ -24,6 +24,8 @@ from napari_pix2pix.widgets.common.elements import pass_wheel_on, share_width
 
 _MOST = 2.0**53  # integers up to here are exact in a spin box of doubles
 _DIGITS = 10
+_FIELD = "automatic, or"  # a field should have room for so long a text
+_BUTTONS, _GAP = 60, 6  # pixels of a field beside its text, and beside a label
 
 Editor = BaseValueWidget[Any]
 
@@ -159,12 +161,40 @@ class OptionsForm(QWidget):
     def __init__(self, editors: Iterable[Editor]) -> None:
         super().__init__()
         self.editors = {editor.name: editor for editor in editors}
+        self._labels: list[QLabel] = []
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for editor in self.editors.values():
-            layout.addRow(make_label(editor), editor.native)
+            label = make_label(editor)
+            label.setWordWrap(True)
+            self._labels.append(label)
+            layout.addRow(label, editor.native)
             editor.changed.connect(self._on_changed)
+
+    def resizeEvent(self, a0: QResizeEvent | None) -> None:  # noqa: N802
+        """Wrap the labels where the form is narrow."""
+        super().resizeEvent(a0)
+        self._fit_labels()
+
+    def changeEvent(self, a0: QEvent | None) -> None:  # noqa: N802
+        """Give the labels the width that their font needs."""
+        super().changeEvent(a0)
+        if a0 is not None and a0.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit_labels()
+
+    def _fit_labels(self) -> None:
+        """Make the labels as wide as the longest, or in a narrow form as its longest word."""
+        if not self._labels:
+            return
+        texts, font = [label.text() for label in self._labels], self._labels[0].fontMetrics()
+        whole, word = (
+            max(map(font.horizontalAdvance, parts))
+            for parts in (texts, [word for text in texts for word in text.split()])
+        )
+        is_narrow = self.width() < whole + font.horizontalAdvance(_FIELD) + _BUTTONS
+        for label in self._labels:
+            label.setFixedWidth((word if is_narrow else whole) + _GAP)
 
     def values(self) -> dict[str, Any]:
         """Return what is shown, without the fields that are disabled."""

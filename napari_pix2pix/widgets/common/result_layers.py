@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +39,7 @@ _PARTIAL = " (partial)"
 _OVERLAY, _SOLID = "additive", "translucent_no_depth"
 _SAMPLED, _NEARLY_ALL = 1_000_000, 99.9  # values, and the percent of them
 _DRAWING_SHARE = 0.2  # of the time, at most
+_SECONDS_A_PIXEL = 50e-9  # between two drawings of a plane: 2.5 s for 7,000 x 7,000 pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +109,10 @@ class ResultSpec:
 
 def results_of(
     viewer: Any, source: Layer, condition: Any, codec: Codec
-) -> dict[tuple[str, str], np.ndarray]:
-    """Return earlier results of a source, laid out like the targets, by `result_key`."""
+) -> dict[tuple[str, str], Callable[[], np.ndarray]]:
+    """Return what gives earlier results of a source, laid out like the targets, by `result_key`."""
     axis = None if codec.layout.rgb else codec.layout.channel_axis
-    arrays = {}
+    arrays: dict[tuple[str, str], Callable[[], np.ndarray]] = {}
     split: defaultdict[tuple[str, str], dict[int, np.ndarray]] = defaultdict(dict)
     for layer, record in _results_of(viewer, source, condition):
         data, channel = layer.data, record.get("channel")
@@ -117,12 +120,38 @@ def results_of(
             split[result_key(record)][channel] = data
             continue
         moved = data if axis is None else np.moveaxis(data, 0, max(axis, -data.ndim))
-        arrays[result_key(record)] = moved
+        arrays[result_key(record)] = partial(np.asarray, moved)
     for key, channels in split.items():
         if len(channels) == codec.channels and len({data.shape for data in channels.values()}) == 1:
             ordered = [channels[number] for number in sorted(channels)]
-            arrays[key] = join_channels(ordered, codec.layout)
+            # Joining copies all of it, which the viewer must not wait for.
+            arrays[key] = partial(join_channels, ordered, codec.layout)
     return arrays
+
+
+class DrawingPace:
+    """When results that grow are drawn again, all at once: the larger they are, the less often."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether they are drawn again."""
+        return time.perf_counter() > self._next
+
+    def note(self, began: float, layers: Sequence[Layer]) -> None:
+        """Remember how long they took, and how large they are."""
+        now = time.perf_counter()
+        # napari draws later, and gives all pixels of a layer to the graphics card again.
+        least = _SECONDS_A_PIXEL * max(map(plane_pixels, layers), default=0)
+        self._next = now + max((now - began) / _DRAWING_SHARE, least)
+
+
+def plane_pixels(layer: Layer) -> int:
+    """Return the pixels of a plane of a layer, at its finest level."""
+    data: Any = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    return math.prod(data.shape[layer.ndim - 2 : layer.ndim])
 
 
 class Result:
@@ -134,7 +163,6 @@ class Result:
         self._replaces = replaces
         self._array: np.ndarray | None = None
         self._undo: list[Callable[[], None]] = []
-        self._drawn, self._cost = 0.0, 0.0
         self._is_new = False  # whether the layer was made for it
         self._overlays = False  # the source shows where nothing is translated yet
         self.layer: Any = None
@@ -144,19 +172,19 @@ class Result:
         """Whether the user removed the layer from the viewer."""
         return self.layer is not None and self.layer not in self._viewer.layers
 
-    def paint(self, array: np.ndarray) -> None:
-        """Show the array as it is now; the first call adds the layer or finds an earlier one."""
+    def paint(self, array: np.ndarray, *, draws: bool = True) -> None:
+        """Take the array as it is now; the first call adds the layer or finds an earlier one.
+
+        It is drawn again if ``draws`` says so, or if it is another array.
+        """
         if self.layer is None:
             self._begin(array)
         elif self.gone:
             return
         elif array is not self._array:
             self.layer.data = self._spec.data_of(array)
-        elif time.perf_counter() - self._drawn > self._cost / _DRAWING_SHARE:
-            began = time.perf_counter()
+        elif draws:
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
-            self._drawn = time.perf_counter()
-            self._cost = self._drawn - began
         self._array = array
 
     def finish(self, *, complete: bool) -> None:

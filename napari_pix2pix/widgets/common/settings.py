@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,18 @@ def read_settings() -> Settings:
         autosave_folder=_folder(getattr(files, "autosave_folder", ""), _data_folder() / "autosave"),
         read_limit=None if limit == _READ_LIMIT else limit,
     )
+
+
+def follow_preferences(changed: Callable[[Any], None]) -> Callable[[], None]:
+    """Call a method with an event, whose ``key`` is such as "files.read_limit", at each change.
+
+    Returns what ends that.
+    """
+    page = _page()
+    if page is None:
+        return lambda: None
+    page.events.changed.connect(changed)
+    return partial(page.events.changed.disconnect, changed)
 
 
 def shown_error(error: Pix2PixError) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from napari_pix2pix.metrics.object_errors import ObjectError
 from napari_pix2pix.napari_layers import Snapshot
+from napari_pix2pix.widgets.common.elements import ROW_PADDING
 
 if TYPE_CHECKING:
     from napari_pix2pix.evaluation.scoring import ImageScores
@@ -80,11 +81,22 @@ class ObjectTable(QTableWidget):
                 self.setItem(row, column, item)
         self.blockSignals(False)
         self.setVisible(bool(self._places))
-        header = self.horizontalHeader()
+        self._fit_height()
+
+    def changeEvent(self, a0: QEvent | None) -> None:  # noqa: N802
+        """Give a larger font the room that it needs."""
+        super().changeEvent(a0)
+        if a0 is not None and a0.type() == QEvent.Type.FontChange:
+            self._fit_height()
+
+    def _fit_height(self) -> None:
+        header, rows = self.horizontalHeader(), self.verticalHeader()
         assert header is not None
-        rows = min(len(self._places), _SHOWN)
-        height = self.rowHeight(0) if rows else 0
-        self.setFixedHeight(header.sizeHint().height() + rows * height + 2 * self.frameWidth())
+        assert rows is not None
+        height = self.fontMetrics().height() + ROW_PADDING
+        rows.setDefaultSectionSize(height)
+        shown = min(len(self._places), _SHOWN)
+        self.setFixedHeight(header.sizeHint().height() + shown * height + 2 * self.frameWidth())
 
     def _take(self, row: int, *_: int) -> None:
         if 0 <= row < len(self._places):

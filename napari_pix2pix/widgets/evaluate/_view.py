@@ -126,7 +126,7 @@ class EvaluateView(ModelView):
         self.legend = Legend()
         self.errors = ObjectTable()
         self.table = ScoreTable()
-        follow_font(self.objects, self.table)
+        follow_font(self.objects, self.table, self.errors)
         self.scatter = Scatter(viewer)
         self.evaluate = push_button("Evaluate", "Score the prediction against the truth")
         self.cancel = push_button("Cancel", "Stop; the frames so far are scored")
@@ -162,7 +162,6 @@ class EvaluateView(ModelView):
         model = bool(self.what.currentData())
         self.show_row(self.prediction, not model)
         self.show_row(self.kind.native, not model)
-        self.show_row(self.volumes.native, not model)
         self.picker.setVisible(model)
         self.show_row(self.condition, model and self.condition.count() > 0)
         self.sources.setToolTip(
@@ -175,8 +174,9 @@ class EvaluateView(ModelView):
 
     def options(self) -> EvaluateOptions:
         """Return what is chosen besides layers and models."""
+        objects = self.volumes.value if self._has_stacks else "auto"
         return EvaluateOptions(
-            kind=self.kind.value, objects=self.volumes.value, difference=self.difference.value
+            kind=self.kind.value, objects=objects, difference=self.difference.value
         )
 
     @property
@@ -193,15 +193,26 @@ class EvaluateView(ModelView):
         labels = any(map(is_labels, self.truth.layers))
         return self.kind.value == "image" or (self.kind.value == "auto" and not labels)
 
+    @property
+    def _has_stacks(self) -> bool:
+        """Whether a layer of labels is scored that has planes or times."""
+        is_stack = any(layer.ndim > 2 for layer in self.truth.layers)
+        return not self.what.currentData() and not self._has_images and is_stack
+
     def show_segmenter(self) -> None:
-        """Show what finds objects where the truth is an image, and where the true ones are."""
+        """Show what finds objects where the truth is an image, and what holds for labels."""
+        self.show_row(self.volumes.native, self._has_stacks)
         self.show_row(self.segmenter, self._has_images)
         self.show_row(self.labels, self.finder is not None)
 
     def remember(self) -> None:
         """Remember the options for the next start."""
         otsu = self.segmenter.value == "otsu"
-        chosen = {"by_model": bool(self.what.currentData()), "otsu": otsu}
+        chosen = {
+            "by_model": bool(self.what.currentData()),
+            "otsu": otsu,
+            "objects": self.volumes.value,
+        }
         remember_fields(_REMEMBERED, self.options().model_dump(mode="json") | chosen)
 
     def _recall(self) -> None:

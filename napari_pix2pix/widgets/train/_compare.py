@@ -241,7 +241,9 @@ class CompareDialog(QDialog):
             ticks.addWidget(box, number // 5, number % 5)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         # In a header that the style draws, the text stands lower than that of the cells.
+        # Beside and below the cells the window shows, which napari would fill with another colour.
         self.table.setStyleSheet(
+            "QTableView, QHeaderView { background: transparent; border: none }"
             "QHeaderView::section { border: none }"
             "QTableCornerButton::section { background: transparent; border: none }"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QGridLayout,
@@ -18,7 +18,13 @@ from qtpy.QtWidgets import (
 from napari_pix2pix.errors import InputError, plural
 from napari_pix2pix.io.paths import shown_name
 from napari_pix2pix.training.events import Control
-from napari_pix2pix.widgets.common.elements import Choice, Sentence, follow_font, lay_out_column
+from napari_pix2pix.widgets.common.elements import (
+    ROW_PADDING,
+    Choice,
+    Sentence,
+    follow_font,
+    lay_out_column,
+)
 from napari_pix2pix.widgets.common.path_field import PathField
 from napari_pix2pix.widgets.common.runner import LatestOnly
 from napari_pix2pix.widgets.runs.file_choice import FileChoice
@@ -52,6 +58,13 @@ class PairList(QTableWidget):
         self.setToolTip("Tick pairs to validate on them instead of training on them.")
         self.itemChanged.connect(self._on_item)
         self.hide()
+
+    def changeEvent(self, e: QEvent | None) -> None:  # noqa: N802
+        """Give a larger font the room that it needs."""
+        super().changeEvent(e)
+        rows = self.verticalHeader()
+        if e is not None and e.type() == QEvent.Type.FontChange and rows is not None:
+            rows.setDefaultSectionSize(self.fontMetrics().height() + ROW_PADDING)
 
     @property
     def held_out(self) -> list[bool]:
@@ -124,6 +137,7 @@ class FileForm(QWidget):
         self.notes = Sentence()
         self.count = Sentence()
         self.list = PairList()
+        follow_font(self.count, self.list)
         self._search = LatestOnly(self, delay=50)
         self._lay_out()
         self._connect()

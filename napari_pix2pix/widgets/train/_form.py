@@ -23,6 +23,7 @@ from napari_pix2pix.widgets.common.elements import (
 from napari_pix2pix.widgets.common.runner import LatestOnly
 from napari_pix2pix.widgets.common.settings import (
     expected_seconds,
+    follow_preferences,
     in_time_units,
     read_settings,
     remember_fields,
@@ -116,6 +117,7 @@ class TrainForm(QWidget):
 
     def close_work(self) -> None:
         """Wait for the threads; no signal comes afterwards."""
+        self._unfollow()
         self._check.close()
         self._finder.close()
         self._resampler.close()
@@ -165,12 +167,18 @@ class TrainForm(QWidget):
         self._resampler.failed.connect(self.wrong.set_text)
         self.patches.clicked.connect(self._on_patches)
         self.compare.clicked.connect(self._on_compare)
+        self._unfollow = follow_preferences(self._on_preferences)
         self._check.due.connect(self._on_due)
         self._check.finished.connect(self._on_summary)
         self._check.failed.connect(self._on_error)
         self._finder.due.connect(self._find_devices)
         self._finder.finished.connect(self._on_devices)
         self._finder.failed.connect(self.wrong.set_text)
+
+    def _on_preferences(self, event: Any) -> None:
+        """Check again what may have been refused for the limit of reading."""
+        if event.key == "files.read_limit":
+            self.touch()
 
     def _on_due(self) -> None:
         if self._is_held:

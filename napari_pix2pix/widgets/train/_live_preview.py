@@ -114,6 +114,11 @@ class LivePreview(QWidget):
         self._update_controls()
 
     @property
+    def is_adding(self) -> bool:
+        """Whether layers are still to be added."""
+        return self._channels.is_adding
+
+    @property
     def steps(self) -> list[int]:
         """The steps that have a preview."""
         return [event.step for event in self._history]
@@ -231,7 +236,7 @@ class LivePreview(QWidget):
     def keep(self) -> None:
         """Leave the layer to the user: don't update or remove it any more."""
         self.layer = None
-        self._channels.forget()
+        self._channels.keep()
         self._update_controls()
 
     def reset_choices(self) -> None:

@@ -7,13 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
 from napari_pix2pix.data.layouts import Layout
 from napari_pix2pix.napari_layers import Snapshot, pick_channel, snapshot, to_layer_data
-from napari_pix2pix.widgets.common.layer_choice import PREVIEW, unwrapped
+from napari_pix2pix.widgets.common.layer_choice import PREVIEW, insert_inactive, unwrapped
 
 if TYPE_CHECKING:
     from napari.layers import Layer
+
+
+_DRAWING = 20  # milliseconds in which the viewer draws a new layer
 
 
 class PreviewChannels:
@@ -24,6 +28,12 @@ class PreviewChannels:
         self._targets: list[list[Snapshot]] = []  # of each pair, without pixels
         self._first: Layer | None = None
         self._others: list[Layer] = []
+        self._waiting: list[Layer] = []  # to be added one by one
+
+    @property
+    def is_adding(self) -> bool:
+        """Whether layers are still to be added."""
+        return bool(self._waiting)
 
     def begin(self, targets: Sequence[Sequence[Layer]]) -> None:
         """Remember how the targets of each pair are shown."""
@@ -58,8 +68,9 @@ class PreviewChannels:
             own = {"name": f"{name} {target.name}", "metadata": {PREVIEW: True}, **target.look}
             layer = Image(_data(image, whole, number), **{**keywords, **own})
             self._others.append(layer)
-            self._viewer.add_layer(layer)
+            self._waiting.append(layer)
         first.events.translate.connect(self._move)
+        QTimer.singleShot(_DRAWING, self._add_next)
 
     def show(self, pair: int, image: np.ndarray, whole: Layout) -> None:
         """Show another image of the pair."""
@@ -78,9 +89,24 @@ class PreviewChannels:
             if layer in present:
                 self._viewer.layers.remove(layer)
 
+    def keep(self) -> None:
+        """Leave the layers to the user, all of them."""
+        while self._waiting:
+            self._add_next()
+        self.forget()
+
     def forget(self) -> None:
-        """Leave the layers to the user."""
-        self._others, self._first = [], None
+        """Follow the layers no more."""
+        self._others, self._waiting, self._first = [], [], None
+
+    def _add_next(self) -> None:
+        """Add a layer, and draw it before the next: each takes the viewer a tenth of a second."""
+        if not self._waiting:
+            return
+        layers = self._viewer.layers
+        insert_inactive(layers, len(layers), self._waiting.pop(0))
+        if self._waiting:
+            QTimer.singleShot(_DRAWING, self._add_next)
 
     def _split(self, pair: int) -> list[Snapshot]:
         return self._targets[pair] if pair < len(self._targets) else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import traceback
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.data.pair import stop_when
 from napari_pix2pix.errors import FileError, StoppedError
+from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control, Done, Event, Health, PreviewWish
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
@@ -97,12 +97,14 @@ def training_work(
     preview: PreviewWish | None = None,
 ) -> Work:
     """Return the work of a training; its result is None if stopped while pairs were being read."""
-    config, checkpoint, closes, kept = run.config, run.checkpoint, run.closes, run.kept
+    config, checkpoint, closes = run.config, run.checkpoint, run.closes
 
     def work(control: Control) -> Generator[Event, None, Translator | None]:
         # Imports torch, which the GUI thread must not wait for.
         from napari_pix2pix._train import training_events
 
+        # Before the run makes its own objects, which are collected at its end.
+        gc_guard.freeze()
         try:
             with stop_when(lambda: control.stopped):
                 sets = open_sets().copied()
@@ -129,14 +131,22 @@ def training_work(
         if translator is not None and translator.info.steps:
             for sentence in sets.changes():
                 yield Health(translator.info.steps, sentence)
-            try:
-                kept.write(translator)
-            except FileError as error:
-                problem = f"{error} The model is in memory alone: save it before you close napari."
+            problem = _keep(run, translator)
+            if problem:
                 yield Health(translator.info.steps, problem)
         return translator
 
     return work
+
+
+def _keep(run: TrainRun, translator: Translator) -> str:
+    """Write the model of a run that has ended; return why that failed, or an empty string."""
+    problem = ""
+    try:
+        run.kept.write(translator)
+    except FileError as error:
+        problem = f"{error} The model is in memory alone: save it before you close napari."
+    return " ".join(filter(None, [problem, run.mark("ended")]))
 
 
 def _until_closed(
@@ -155,9 +165,8 @@ def _until_closed(
             return None
 
 
-def release_memory() -> None:
-    """Free a run's memory, including PyTorch's cache on the GPU; only in the GUI thread."""
-    gc.collect()
+def empty_gpu_cache() -> None:
+    """Give the memory of a run back, which PyTorch keeps on a GPU."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pix2pix.errors import InputError, Pix2PixError, plural
-from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.events import Done, Event, Prepared, Step
 from napari_pix2pix.widgets.common.layer_choice import unwrapped
@@ -21,7 +20,7 @@ from napari_pix2pix.widgets.train import _try_it
 from napari_pix2pix.widgets.train._closing import TrainingsInWindow
 from napari_pix2pix.widgets.train._data_source import ChosenPairs
 from napari_pix2pix.widgets.train._pair_choice import PairChoice
-from napari_pix2pix.widgets.train._run import TrainRun, release_memory, training_work
+from napari_pix2pix.widgets.train._run import TrainRun, empty_gpu_cache, training_work
 from napari_pix2pix.widgets.train._status import State
 from napari_pix2pix.widgets.train._view import TrainView
 
@@ -205,7 +204,7 @@ class TrainSession(QObject):
         assert run is not None
         run.closes.set()
         self.runner.close()
-        release_memory()
+        empty_gpu_cache()
         if discards:
             run.kept.discard()
         else:
@@ -225,7 +224,7 @@ class TrainSession(QObject):
         self.runner.reported.connect(self._on_event)
         self.runner.finished.connect(self._on_finished)
         self.runner.failed.connect(self._on_failed)
-        self.runner.ended.connect(release_memory)
+        self.runner.ended.connect(empty_gpu_cache)
 
     def _on_event(self, event: Event) -> None:
         assert self.run is not None
@@ -244,8 +243,9 @@ class TrainSession(QObject):
 
     def _begin_steps(self) -> None:
         """Let the first step begin, unless the user has paused or stopped the run."""
-        if self.view.status.state is State.TRAINING:
-            gc_guard.freeze()
+        if self.view.preview.is_adding:
+            QTimer.singleShot(_DRAWING, self._begin_steps)
+        elif self.view.status.state is State.TRAINING:
             self.runner.resume()
 
     def _on_finished(self, translator: Translator | None) -> None:
@@ -257,7 +257,6 @@ class TrainSession(QObject):
             self.enter(State.STOPPED, "before the first step, so there is no model")
             self._give_up_trial("Stopped before the first step, so there is no model.")
             return
-        problem = run.mark("ended")
         self.translator = translator
         model = run.remember(translator)
         if self._window is not None:
@@ -268,7 +267,6 @@ class TrainSession(QObject):
         state = State.DONE if run.done.reason in ("budget", "passes") else State.STOPPED
         self.enter(state, f"{plural(run.done.step, 'step')}, the model is kept")
         self.view.warn(run.done.note)
-        self.view.warn(problem)
         if self.view.trial.is_running:
             self.view.trial.apply(translator)
         if id(unwrapped(self._viewer)) in _without_dock:

@@ -262,3 +262,21 @@ def test_why_there_are_no_tiles_where_i_look_is_said(viewer, dock, inverter, cho
     assert dock.check() == ""
     choose(dock)
     assert reason in dock.check()
+
+
+def test_what_a_part_of_a_large_layer_costs_is_said(viewer, dock, inverter, monkeypatch):
+    monkeypatch.setattr(_view_tiles, "_MOST_WHOLE", 2**20)
+    dock.set_model(inverter)
+    dock.set_layers([viewer.add_image(gray_noise(4096, 4096))])
+    dock.visible_only = True
+    look_at(viewer, 700, 700, zoom=8.0)
+    dock.check()
+    text = dock._view.estimate.text()
+    assert "results 17 MB" not in text
+    assert "all pixels" not in text
+    dock.replaces = True
+    dock.check()
+    text = dock._view.estimate.text()
+    assert "results 17 MB" in text
+    assert text.endswith("not only those in view. A result that grows where you look replaces no "
+                         "source.")  # fmt: skip

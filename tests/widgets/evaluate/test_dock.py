@@ -400,6 +400,27 @@ def test_objects_are_not_asked_for_where_the_truth_has_them(viewer, dock):
     assert dock.segmenter is None
 
 
+def test_rows_of_objects_follow_the_font(viewer, dock):
+    table, font = dock._view.errors, dock._view.objects.font()
+    small = table.verticalHeader().defaultSectionSize()
+    font.setPointSize(3 * font.pointSize())
+    dock._view.objects.setFont(font)
+    assert table.font().pointSize() == font.pointSize()
+    assert table.verticalHeader().defaultSectionSize() > 1.5 * small
+
+
+def test_labels_of_stacks_are_asked_about_for_stacks_alone(viewer, dock):
+    view, plane = dock._view, np.zeros((8, 8), np.int32)
+    flat, stack = viewer.add_labels(plane), viewer.add_labels(np.stack([plane] * 3))
+    view.volumes.value = "volumes"
+    dock.set_prediction(flat, flat)
+    assert view.volumes.native.isHidden()
+    assert view.options().objects == "auto"
+    dock.set_prediction(stack, stack)
+    assert not view.volumes.native.isHidden()
+    assert view.options().objects == "volumes"
+
+
 def test_options_are_those_of_the_last_time(viewer, dock, qtbot):
     dock._view.what.setCurrentIndex(1)
     dock._view.kind.value, dock._view.volumes.value = "instances", "planes"

@@ -1,9 +1,15 @@
+from pathlib import Path
+
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 from helpers import TINY, gray_noise
+from napari.settings import get_plugin_settings
+from npe2 import PluginManifest
 from qtpy.QtCore import Qt
 
+import napari_pix2pix
 from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.widgets.common import settings
 from napari_pix2pix.widgets.runs.file_choice import FileChoice
@@ -11,6 +17,8 @@ from napari_pix2pix.widgets.train import _closing
 from napari_pix2pix.widgets.train._data_source import DataSource
 from napari_pix2pix.widgets.train._pair_rows import PairRows
 from napari_pix2pix.widgets.train.dock import TrainDock
+
+MANIFEST = Path(napari_pix2pix.__file__).parent / "napari.yaml"
 
 
 @pytest.fixture
@@ -178,6 +186,30 @@ def test_the_dock_trains_on_folders(make_napari_viewer_proxy, qtbot, folders, ki
     if not kind:
         assert "Validated on 1 pair given for it." in info.notes
         assert [layer.name for layer in viewer.layers] == ["preview [s_2.tif]"]
+    dock.close_work()
+
+
+def test_a_raised_limit_of_reading_lets_files_be_trained_on(
+    make_napari_viewer_proxy, qtbot, tmp_path, plugin_settings, npe2pm
+):
+    npe2pm.register(PluginManifest.from_file(MANIFEST))
+    page = get_plugin_settings(settings.PLUGIN)
+    page.files.read_limit = 1
+    for side in ("source", "target"):
+        (tmp_path / side).mkdir()
+        squares = np.random.default_rng(0).integers(0, 255, (30, 30), np.uint8)
+        image = np.kron(squares, np.ones((40, 40), np.uint8))  # the file is small
+        PIL.Image.fromarray(image).save(tmp_path / side / "a.png")
+    viewer = make_napari_viewer_proxy()
+    dock = TrainDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Train")
+    dock.set_folders(tmp_path / "source", tmp_path / "target")
+    error = dock.view.form.data.files.error
+    qtbot.waitUntil(lambda: "File > Preferences" in error.text(), timeout=30_000)
+    assert not dock.view.status.train.isEnabled()
+    page.files.read_limit = 30
+    qtbot.waitUntil(dock.view.status.train.isEnabled, timeout=30_000)
+    assert error.text() == ""
     dock.close_work()
 
 

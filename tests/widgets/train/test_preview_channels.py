@@ -39,8 +39,10 @@ def previews(viewer) -> list:
 
 
 @pytest.mark.usefixtures("choice")
-def test_each_target_has_a_layer_that_looks_like_it(viewer, preview):
+def test_each_target_has_a_layer_that_looks_like_it(viewer, preview, qtbot):
     preview.add(event(1))
+    assert len(previews(viewer)) == 1  # the others come one by one
+    qtbot.waitUntil(lambda: not preview.is_adding)
     layers = previews(viewer)
     assert [layer.name for layer in layers] == ["preview [a] DAPI", "preview [a] actin"]
     assert [layer.colormap.name for layer in layers] == ["blue", "magenta"]
@@ -64,3 +66,11 @@ def test_kept_layers_stay(viewer, preview):
     preview.keep()
     preview.remove()
     assert len(previews(viewer)) == 2
+
+
+@pytest.mark.usefixtures("choice")
+def test_what_is_removed_before_all_layers_are_there_stays_removed(viewer, preview, qtbot):
+    preview.add(event(1))
+    preview.remove()
+    qtbot.wait(100)
+    assert previews(viewer) == []
