@@ -34,13 +34,18 @@ _SMOOTH = 1.0  # sigma in pixels
 # from short trainings (fluorescent and stained nuclei of BBBC038), and not sharply so.
 _VALLEY = 0.2
 _NOISE = 1.2
+# Noise is measured around each pixel, so that a part of an image measures what the whole does.
+_AROUND = 32  # pixels; shares of a power of 2 of them are exact
+_RATIO = 1.1  # of two depths of valleys that are told apart
+_DEEPEST = 2.0  # the range of depth: no valley is deeper
 # Fragments are of one object where the planes are this sure of it, in the mean over their border.
 _SAME = 0.8
 _REACH_OF_SPECKS = 3.0  # pixels over which objects take in what is left of specks
 
-# Pixels around a part: what smoothing and specks reach over. And the largest object where it was
-# not measured, in units of `reach`, which is a quarter of a typical diameter.
-_MARGIN = 8
+# Pixels beyond an object by which it is told apart: what smoothing, specks and noise reach over.
+# And the largest object where it was not measured, in units of `reach`, which is a quarter of a
+# typical diameter.
+MARGIN = 8 + _AROUND // 2
 _LARGEST_BY_REACH = 10
 
 
@@ -87,7 +92,7 @@ class InstanceCodec(LabelCodec):
         # Half more than the largest object, since others may be larger. Models that did not measure
         # it know about how large a typical one is.
         largest = self.largest or _LARGEST_BY_REACH * self.reach
-        return largest + largest // 2 + _MARGIN
+        return largest + largest // 2 + MARGIN
 
     @classmethod
     def fit(
@@ -286,24 +291,44 @@ def _basins(
     pairs, numbers = _pairs(basins[first], basins[second])
     passes = np.full(len(pairs), -np.inf, np.float32)
     np.maximum.at(passes, numbers, np.minimum(heights[first], heights[second]))
-    valley = max(_VALLEY, _NOISE * _noise(depth, inside))
-    return _join_shallow(summits, pairs, passes, valley)[basins]
+    valleys = np.zeros(len(pairs), np.float32)
+    np.maximum.at(valleys, numbers, _valleys(depth, inside)[first])
+    return _join_shallow(summits, pairs, passes, valleys)[basins]
 
 
-def _noise(depth: NDArray[Any], inside: NDArray[np.bool_]) -> float:
-    """Return the standard deviation of noise, blind to slopes (Immerkaer, 1996)."""
+def _valleys(depth: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return how deep a valley parts two objects at each pixel of the foreground."""
     from scipy import ndimage
 
-    # Within planes.
+    # The median of the noise around each pixel, blind to slopes (Immerkaer, 1996); within planes.
     curved = ndimage.convolve1d(ndimage.convolve1d(depth, (1, -2, 1), axis=-2), (1, -2, 1), axis=-1)
-    return float(np.median(np.abs(curved[inside]))) / (6 * 0.6745)
+    np.abs(curved, out=curved)
+    valleys = np.full(inside.shape[-2:], _VALLEY, np.float32)
+    half = _share_around(inside) / 2
+    deeper = _VALLEY * _RATIO
+    while deeper < _DEEPEST:
+        noisy = _share_around(inside & (curved > deeper / _NOISE * 6 * 0.6745)) > half
+        if not noisy.any():
+            break
+        valleys[noisy] = deeper
+        deeper *= _RATIO
+    return np.broadcast_to(valleys, inside.shape)[inside]
+
+
+def _share_around(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return which share of the pixels around each is chosen, in the mean over all planes."""
+    from scipy import ndimage
+
+    # No sum is rounded, so what lies farther away makes no difference.
+    counts = chosen.reshape(-1, *chosen.shape[-2:]).sum(0, dtype=np.float64)
+    return ndimage.uniform_filter(counts, _AROUND, mode="constant")
 
 
 def _join_shallow(
     summits: NDArray[np.float32],
     pairs: NDArray[np.int64],
     passes: NDArray[np.float32],
-    valley: float,
+    valleys: NDArray[np.float32],
 ) -> NDArray[np.int64]:
     """Join basins over shallow valleys, highest passes first; return a number for each."""
     basin = list(range(len(summits)))
@@ -316,7 +341,8 @@ def _join_shallow(
         return number
 
     order = np.argsort(-passes, kind="stable")
-    for (a, b), height in zip(pairs[order].tolist(), passes[order].tolist(), strict=True):
+    ordered = pairs[order].tolist(), passes[order].tolist(), valleys[order].tolist()
+    for (a, b), height, valley in zip(*ordered, strict=True):
         low, high = sorted((find(a), find(b)), key=top.__getitem__)
         if low != high and top[low] - height < valley:
             basin[low] = high

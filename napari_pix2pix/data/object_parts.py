@@ -15,7 +15,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_pix2pix.data._instance_codec import InstanceCodec, connected, first_pixels
+from napari_pix2pix.data._instance_codec import (
+    MARGIN,
+    InstanceCodec,
+    connected,
+    first_pixels,
+)
 from napari_pix2pix.data.box import Box
 
 Numbers = NDArray[np.unsignedinteger[Any]]
@@ -214,17 +219,17 @@ def _describe(whole: Numbers, box: Box, here: Box) -> ObjectPart:
 
 
 def _cuts(whole: Numbers, window: Box, area: Box, part: ObjectPart) -> bool:
-    """Tell whether an object of a part reaches to the edge of its window, and may go on there."""
+    """Tell whether an object of a part comes near the edge of its window, where more may be."""
     edges = [
-        (window.top > area.top, whole[..., 0, :]),
-        (window.bottom < area.bottom, whole[..., -1, :]),
-        (window.left > area.left, whole[..., 0]),
-        (window.right < area.right, whole[..., -1]),
+        (window.top > area.top, whole[..., :MARGIN, :]),
+        (window.bottom < area.bottom, whole[..., -MARGIN:, :]),
+        (window.left > area.left, whole[..., :MARGIN]),
+        (window.right < area.right, whole[..., -MARGIN:]),
     ]
-    lines = [line for goes_on, line in edges if goes_on]
+    bands = [band for goes_on, band in edges if goes_on]
     return any(
-        bool(np.isin(part.held[channel], line[channel]).any())
-        for line in lines
+        bool(np.isin(part.held[channel], _distinct(band[channel])).any())
+        for band in bands
         for channel in range(len(whole))
     )
 

@@ -32,6 +32,11 @@ def crowded(seed: int, *size: int, radius: float = 6.0) -> np.ndarray:
     return np.where(distance < radius, numbers[tuple(nearest)], 0)
 
 
+def noise_like(planes: np.ndarray, seed: int) -> np.ndarray:
+    """Return noise of standard deviation 1."""
+    return np.random.default_rng(seed).standard_normal(planes.shape, np.float32)
+
+
 def codec_of(labels: np.ndarray, **fields) -> InstanceCodec:
     """Fit a codec to labels (C, H, W) or (C, Z, H, W)."""
     return InstanceCodec.fit([labels], layout=Layout(), ndim=labels.ndim - 1, smallest=1, **fields)
@@ -121,7 +126,7 @@ def test_an_object_that_goes_on_beyond_what_is_seen_is_seen_with_a_wider_halo():
         given = planes[..., seen.rows, seen.columns]
         fields = {"area": area, "size": area.size, "codec": codec, "halo": halo}
         cut.append(find_objects(given, seen, box, **fields).cut)
-    assert object_halos(codec, 1) == [38, 76, 152]
+    assert object_halos(codec, 1) == [54, 108, 216]
     assert cut == [True, True, False, False]
     beside = Box(40, 90, 40, 80)  # which the object is not in
     seen = beside.grown(38, area)
@@ -130,17 +135,37 @@ def test_an_object_that_goes_on_beyond_what_is_seen_is_seen_with_a_wider_halo():
     assert not find_objects(given, seen, beside, **fields).cut
 
 
-@pytest.mark.parametrize("noise", [0.2, 0.5])
-def test_objects_of_a_noisy_network_hardly_differ_from_the_whole(noise):
-    labels = crowded(3, 1, 500, 510, radius=9.0)
+@settings(deadline=None, max_examples=6)
+@given(
+    seed=st.integers(0, 1000),
+    size=st.tuples(st.integers(150, 260), st.integers(150, 260)),
+    side=st.integers(50, 130),
+    noise=st.floats(0.1, 0.6),
+)
+def test_objects_of_a_noisy_network_are_those_of_the_whole(seed, size, side, noise):
+    labels = crowded(seed, 1, *size, radius=7.0)
     codec = codec_of(labels)
     planes = ndimage.gaussian_filter(codec.encode(labels), (0, 1, 1))
-    planes += np.random.default_rng(1).normal(0, noise, planes.shape).astype(np.float32)
-    whole = codec.decode(planes)
-    made = in_blocks(planes, codec, Box.of_size(500, 510).pieces(130))
-    pairs = len(np.unique(np.stack([whole, made]).reshape(2, -1), axis=1)[0])
-    assert abs(int(whole.max()) - int(made.max())) <= 1
-    assert pairs - 1 - whole.max() <= 2
+    # More of it at the right: noise is measured where it is.
+    grows = np.linspace(0.5, 1.5, size[1], dtype=np.float32)
+    planes += np.float32(noise) * grows * noise_like(planes, seed)
+    made = in_blocks(planes, codec, Box.of_size(*size).pieces(side))
+    np.testing.assert_array_equal(made, codec.decode(planes))
+
+
+@settings(deadline=None, max_examples=4)
+@given(
+    seed=st.integers(0, 1000),
+    size=st.tuples(st.integers(3, 7), st.integers(60, 110), st.integers(60, 110)),
+    side=st.integers(30, 60),
+    noise=st.floats(0.1, 0.5),
+)
+def test_objects_of_noisy_volumes_are_those_of_the_whole(seed, size, side, noise):
+    labels = crowded(seed, *size, radius=5.0)[np.newaxis]
+    codec = codec_of(labels, z_step=2.0)
+    planes = codec.encode(labels) + np.float32(noise) * noise_like(codec.encode(labels), seed)
+    made = in_blocks(planes, codec, Box.of_size(*size[1:]).pieces(side))
+    np.testing.assert_array_equal(made, codec.decode(planes))
 
 
 def test_numbers_are_unique_and_dense_where_each_pixel_is_an_object():
@@ -160,7 +185,7 @@ def test_blocks_cover_an_area_once_and_their_planes_fit():
     halo = object_halos(codec, 1)[0]
     largest = max(block.grown(halo, area).pixels for block in blocks)
     assert 4 * 4 * largest <= 1 << 28
-    assert object_halos(codec, 1) == [98, 196, 392]
+    assert object_halos(codec, 1) == [114, 228, 456]
     assert object_halos(codec, 64) == [93]  # a part of a volume is no more than memory holds
     assert fits_one_part(Box.of_size(2000, 2000), 1)
     assert not fits_one_part(Box.of_size(2000, 2000), 2)
@@ -171,8 +196,8 @@ def test_the_largest_object_is_measured_and_bounded_where_it_is_not():
     labels[0, 3:70, 5:9] = 4_000_000_000
     labels[0, 20:30, 20:51] = 7
     assert codec_of(labels).largest == 67
-    assert codec_of(labels[:, :40]).halo == 37 + 18 + 8  # cut by the edge
-    assert InstanceCodec("uint8", 1, Layout(), reach=5).halo == 83
+    assert codec_of(labels[:, :40]).halo == 37 + 18 + 24  # cut by the edge
+    assert InstanceCodec("uint8", 1, Layout(), reach=5).halo == 99
     volume = np.zeros((1, 30, 20, 20), np.uint16)
     volume[0, :, 4:9, 2:14] = 1
     assert codec_of(volume).largest == 12
