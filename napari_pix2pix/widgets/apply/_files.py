@@ -31,7 +31,7 @@ from napari_pix2pix.widgets.common.elements import (
 )
 from napari_pix2pix.widgets.common.known_models import NO_MODEL, ModelEntry
 from napari_pix2pix.widgets.common.path_field import PathField
-from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.runner import Runner, errors_in_words
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -150,7 +150,8 @@ class FilesForm(QWidget):
 
     def _on_apply(self) -> None:
         try:
-            self.start()
+            with errors_in_words():
+                self.start()
         except Pix2PixError as error:
             self.error.set_text(str(error))
 
@@ -181,8 +182,9 @@ class FilesForm(QWidget):
         if self.summary is None:
             return
         try:
-            for path in self.summary.written[:SHOWN]:
-                open_result(self._viewer, path, is_image=self.summary.are_images)
+            with errors_in_words():
+                for path in self.summary.written[:SHOWN]:
+                    open_result(self._viewer, path, is_image=self.summary.are_images)
         except Pix2PixError as error:
             self.error.set_text(str(error))
 

@@ -13,6 +13,7 @@ from napari_pix2pix.widgets.apply._corrections import CorrectionsForm
 from napari_pix2pix.widgets.apply._files import FilesForm
 from napari_pix2pix.widgets.apply._request import ApplyRequest, with_preferred_device
 from napari_pix2pix.widgets.common.known_models import ModelEntry
+from napari_pix2pix.widgets.common.runner import errors_in_words
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -96,7 +97,8 @@ class ApplySections(ApplyChoices):
 
     def _try_to_learn(self) -> None:
         try:
-            self.learn()
+            with errors_in_words():
+                self.learn()
         except Pix2PixError as error:
             self.corrections.show_error(str(error))
 

@@ -22,6 +22,7 @@ from napari_pix2pix.widgets.apply.model_picker import ModelPicker
 from napari_pix2pix.widgets.common._model_drops import ModelDrops
 from napari_pix2pix.widgets.common.closing import ClosingGuard
 from napari_pix2pix.widgets.common.elements import ProgressRow, Scroll, Sentence, row_of
+from napari_pix2pix.widgets.common.runner import errors_in_words
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -76,7 +77,8 @@ class ModelDock(QWidget):
         """Check now whether the choices fit each other, and return `problem`."""
         self._later.stop()
         try:
-            self._check()
+            with errors_in_words():
+                self._check()
         except Pix2PixError as error:
             self._show_problem(str(error))
         else:
@@ -109,7 +111,8 @@ class ModelDock(QWidget):
     def _try_to(self, work: Callable[[], None]) -> None:
         """Begin to work, or show why that is not possible."""
         try:
-            work()
+            with errors_in_words():
+                work()
         except Pix2PixError as error:
             self._show_problem(str(error))
 

@@ -12,12 +12,19 @@ import logging
 import threading
 import traceback
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_pix2pix.errors import Pix2PixError, as_own_error, is_out_of_memory
+from napari_pix2pix.errors import (
+    Pix2PixError,
+    UnexpectedError,
+    as_own_error,
+    is_out_of_memory,
+    own_errors,
+)
 from napari_pix2pix.io.read_limits import prefer_read_limit
 from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.events import Control, Step
@@ -273,6 +280,17 @@ def in_a_sentence(error: BaseException) -> str:
             "device."
         )
     return str(as_own_error(error))
+
+
+@contextmanager
+def errors_in_words() -> Iterator[None]:
+    """Raise what nobody foresaw as an error of ours, and log where it was raised."""
+    try:
+        with own_errors():
+            yield
+    except UnexpectedError as error:
+        _log.exception("%s", error)
+        raise
 
 
 def _abandon(job: _Job) -> None:

@@ -25,7 +25,7 @@ from napari_pix2pix.widgets.common.known_models import NO_MODEL, ModelEntry
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
 from napari_pix2pix.widgets.common.legend import DIFFERENCE, LABELS_DIFFER
 from napari_pix2pix.widgets.common.model_dock import ModelDock
-from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.runner import Runner, errors_in_words
 from napari_pix2pix.widgets.common.settings import read_settings
 from napari_pix2pix.widgets.evaluate._objects import Place, go_to
 from napari_pix2pix.widgets.evaluate._segmenters import Finder
@@ -381,7 +381,8 @@ class EvaluateDock(ModelDock):
         if not path:
             return
         try:
-            write(path if Path(path).suffix else f"{path}{Path(name).suffix}")
+            with errors_in_words():
+                write(path if Path(path).suffix else f"{path}{Path(name).suffix}")
         except Pix2PixError as error:
             self._view.set_text(str(error), is_error=True)
 

@@ -38,7 +38,7 @@ from napari_pix2pix.widgets.common.elements import (
     row_of,
 )
 from napari_pix2pix.widgets.common.known_models import models
-from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.runner import Runner, errors_in_words
 from napari_pix2pix.widgets.common.settings import read_settings
 from napari_pix2pix.widgets.runs.keeping import keep_model
 from napari_pix2pix.widgets.train._file_choice import OpenSets
@@ -131,7 +131,8 @@ class CompareDialog(QDialog):
 
     def _on_start(self) -> None:
         try:
-            self.compare()
+            with errors_in_words():
+                self.compare()
         except Pix2PixError as error:
             self.error.set_text(str(error))
 
@@ -162,7 +163,8 @@ class CompareDialog(QDialog):
         )
         if name:
             try:
-                self.comparison.report(Path(name))
+                with errors_in_words():
+                    self.comparison.report(Path(name))
             except Pix2PixError as error:
                 self.error.set_text(str(error))
 

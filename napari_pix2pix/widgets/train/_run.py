@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.data.pair import stop_when
-from napari_pix2pix.errors import FileError, StoppedError
+from napari_pix2pix.errors import FileError, Pix2PixError, StoppedError
 from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control, Done, Event, Health, PreviewWish
 from napari_pix2pix.widgets.common.known_models import ModelEntry, models
-from napari_pix2pix.widgets.common.runner import Work
+from napari_pix2pix.widgets.common.runner import Work, errors_in_words
 from napari_pix2pix.widgets.common.settings import read_settings, remember_pace
 from napari_pix2pix.widgets.runs.records import KeptRun, RunState
 from napari_pix2pix.widgets.train._data_source import ChosenPairs
@@ -143,8 +143,9 @@ def _keep(run: TrainRun, translator: Translator) -> str:
     """Write the model of a run that has ended; return why that failed, or an empty string."""
     problem = ""
     try:
-        run.kept.write(translator)
-    except FileError as error:
+        with errors_in_words():
+            run.kept.write(translator)
+    except Pix2PixError as error:  # whatever it was, the model is not lost
         problem = f"{error} The model is in memory alone: save it before you close napari."
     return " ".join(filter(None, [problem, run.mark("ended")]))
 

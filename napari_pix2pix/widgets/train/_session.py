@@ -12,7 +12,7 @@ from napari_pix2pix.errors import InputError, Pix2PixError, plural
 from napari_pix2pix.training.config import AppliedWeights, TrainConfig
 from napari_pix2pix.training.events import Done, Event, Prepared, Step
 from napari_pix2pix.widgets.common.layer_choice import unwrapped
-from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.runner import Runner, errors_in_words
 from napari_pix2pix.widgets.common.settings import read_settings
 from napari_pix2pix.widgets.runs.records import KeptRun
 from napari_pix2pix.widgets.samples import open_sample
@@ -302,7 +302,8 @@ class TrainSession(QObject):
 
     def _try_to(self, work: Callable[[], None]) -> None:
         try:
-            work()
+            with errors_in_words():
+                work()
         except Pix2PixError as error:
             self.enter(State.FAILED, str(error))
             self._give_up_trial(str(error))
@@ -315,7 +316,8 @@ class TrainSession(QObject):
 
     def _on_resume(self, run: KeptRun) -> None:
         try:
-            self.resume_run(run)
+            with errors_in_words():
+                self.resume_run(run)
         except Pix2PixError as error:
             self.view.offer.message.set_text(str(error))
 

@@ -15,6 +15,7 @@ from napari_pix2pix.napari_layers.samples import Sample, SampleName
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.elements import Sentence, lay_out_column, push_button, row_of
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
+from napari_pix2pix.widgets.common.runner import errors_in_words
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -134,7 +135,8 @@ class TryIt(QFrame):
 
     def _try_to(self, work: Callable[[], None]) -> None:
         try:
-            work()
+            with errors_in_words():
+                work()
         except Pix2PixError as error:
             self.give_up(str(error))
 

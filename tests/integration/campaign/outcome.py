@@ -6,6 +6,7 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from napari_pix2pix.errors import Pix2PixError, UnexpectedError
 
 _SLOWEST = 10.0  # seconds that a try may take
+# Bytes beside what the process has: half a GB are Python's and PyTorch's, of 1.5 GB in all.
+_MOST = 1e9
 
 
 @dataclass
@@ -27,6 +30,7 @@ class Outcome:
         """Count a try: it may succeed, or be refused by an error of ours, within its time."""
         self.tries += 1
         began, refused, self.made = time.perf_counter(), False, None
+        before = _restart_peak()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -41,6 +45,8 @@ class Outcome:
             refused = True
         if (seconds := time.perf_counter() - began) > _SLOWEST:
             self.faults.append(f"{what}: {seconds:.0f} s")
+        if (taken := _memory("VmHWM") - before) > _MOST:
+            self.faults.append(f"{what}: {taken / 1e9:.1f} GB")
         return not refused
 
     def expect(self, what: str, is_right: bool) -> None:
@@ -69,3 +75,19 @@ def files_of(folder: Path) -> dict[str, str]:
         for file in folder.rglob("*")
         if file.is_file()
     }
+
+
+def _restart_peak() -> int:
+    """Let the peak of this process's memory begin again; return the bytes that it has now."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
+
+
+def _memory(name: str) -> int:
+    """Return a number of bytes that Linux knows of this process; 0 on other systems."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), 0)

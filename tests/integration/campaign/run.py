@@ -21,9 +21,9 @@ _ROUND = 60.0  # seconds, after which a kind begins again with files of its own
 _HEAD = """# Campaign
 
 `make campaign` damages files, kills processes, takes disk and memory away, lets runs meet and calls
-everything oddly. It counts what goes wrong: an error that is not ours, a try of more than 10 s,
-an input or an old file that changed, another result, something left behind. A share of it runs
-with the tests (`tests/integration/campaign/`).
+everything oddly. It counts what goes wrong: an error that is not ours, a try of more than 10 s or
+1.5 GB, an input or an old file that changed, another result, something left behind. A share of it
+runs with the tests (`tests/integration/campaign/`).
 
 What is tried:
 

@@ -8,10 +8,10 @@ from collections.abc import Generator
 import pytest
 from qtpy.QtCore import QObject, QTimer
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.napari_layers import gc_guard
 from napari_pix2pix.training.events import Control, Health, Step
-from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.runner import Runner, errors_in_words
 
 
 def step(number: int) -> Step:
@@ -255,3 +255,13 @@ def test_a_runner_that_nothing_holds_may_be_collected_while_it_looks(qtbot, monk
 
     leave()
     qtbot.waitUntil(lambda: stopped.is_set() and gc.isenabled())
+
+
+def test_what_nobody_foresaw_is_logged_and_in_words(caplog):
+    with pytest.raises(Pix2PixError, match="KeyError: 'a'"), errors_in_words():
+        {}["a"]
+    assert "Traceback" in caplog.text
+    caplog.clear()
+    with pytest.raises(InputError, match="empty"), errors_in_words():
+        raise InputError("The image is empty.")
+    assert not caplog.text

@@ -354,17 +354,19 @@ def test_model_is_kept_where_autosave_is_off(make_dock, qtbot, own_folder, monke
     assert models().listed()[0].load().info.steps > 0
 
 
+@pytest.mark.parametrize("error", [FileError("No space left."), KeyError("No space left.")])
 def test_model_that_can_not_be_written_is_asked_about_and_stays_in_memory(
-    make_dock, qtbot, monkeypatch
+    make_dock, qtbot, monkeypatch, error
 ):
     def refuse(*_, **__):
-        raise FileError("No space left.")
+        raise error
 
     _, dock = make_dock()
     monkeypatch.setattr(Translator, "save", refuse)
     monkeypatch.setattr(KeptRun, "mark", lambda run, _: run.discard() or run)
     run_until(qtbot, dock, "done")
-    assert "No space left. The model is in memory alone" in dock.view.health.text()
+    assert "No space left." in dock.view.health.text()
+    assert "The model is in memory alone" in dock.view.health.text()
     assert "in memory alone" in dock.view.outcome.message.text()
     asked = answer_with(monkeypatch, "cancel")
     dock.window().close()
