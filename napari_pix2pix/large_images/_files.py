@@ -179,7 +179,7 @@ class FileTranslation:
         if self._needs_blocks(image):  # which are not watched while they are translated
             shares = {frame: share_unlike(of_frame) for frame, of_frame in enumerate(cells)}
             if sentence := model.info.check_usual().warning(shares):
-                warnings.warn(sentence, UserWarning, stacklevel=2)
+                warnings.warn(sentence, UserWarning, stacklevel=3)
 
     def _needs_blocks(self, image: ImageFile) -> bool:
         planes = self.options.samples * self.translator.target_codec.planes
