@@ -148,9 +148,7 @@ class CompareDialog(QDialog):
     def _on_finished(self, comparison: Comparison) -> None:
         self.comparison = comparison
         self.bar.setValue(_PARTS)
-        self.status.set_text(
-            f"{comparison.best.name} has the best score. The models are kept under Runs."
-        )
+        self.status.set_text(f"{comparison.verdict} The models are kept under Runs.")
 
     def _on_failed(self, sentence: str) -> None:
         self.status.set_text("")
