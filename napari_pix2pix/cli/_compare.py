@@ -130,4 +130,4 @@ def _table(found: Comparison) -> str:
     for score in found.baseline:
         cells = [rounded(one[score], 4) if score in one else "" for one in columns.values()]
         rows.append(f"{score:>{width}}" + "".join(f"{cell:>16}" for cell in cells))
-    return "\n".join([*rows, f"Best: {found.best.name}."])
+    return "\n".join([*rows, found.verdict])

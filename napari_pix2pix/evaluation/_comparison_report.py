@@ -22,17 +22,18 @@ _HEIGHT = 192  # pixels of a picture on the screen
 def comparison_html(
     scores: Mapping[str, Mapping[str, float]],
     models: Mapping[str, Translator],
-    best: str,
+    verdict: str,
     best_of: Callable[[str], str],
 ) -> str:
     """Compose the page.
 
     ``scores`` are those of each recipe and of the baseline, ``models`` those of the recipes;
-    ``best`` is the best recipe, and ``best_of`` names the best in a score.
+    ``verdict`` is a sentence on the best recipe, and ``best_of`` names the best in a score.
     """
+    pairs = next(iter(models.values())).info.summary
     introduction = (
-        f"<p>{escape(models[best].info.summary)}. Each recipe had the same budget, the same pairs, "
-        f"the same seed and the same held-out part. <b>{escape(best)}</b> has the best score.</p>"
+        f"<p>{escape(pairs)}. Each recipe had the same budget, the same pairs, "
+        f"the same seed and the same held-out part. <b>{escape(verdict)}</b></p>"
     )
     parts = [
         "<h1>Comparison of recipes</h1>",

@@ -108,6 +108,15 @@ class Comparison:
         """The recipe with the best primary score: F1, Dice or Pearson."""
         return max(self.results, key=lambda result: _rank(primary_metric(result.scores)[1]))
 
+    @property
+    def verdict(self) -> str:
+        """One sentence: the best recipe, or that none is better than the baseline."""
+        best = self.best
+        score = primary_metric(best.scores)[1]
+        if _rank(score) > _rank(primary_metric(self.baseline)[1]):
+            return f"{best.name} has the best score."
+        return f"No recipe is better than the baseline; {best.name} comes closest to it."
+
     def best_of(self, score: str) -> str:
         """Return the name of the recipe (or ``baseline``) that is best in a score."""
         sign = 1 if describe_score(score).better == "higher" else -1
@@ -150,7 +159,7 @@ class Comparison:
         path = as_path(path)
         check_ending(path, *REPORT_ENDINGS, what="a report")
         with replacing(path) as fresh:
-            page = comparison_html(self.scores, self.models, self.best.name, self.best_of)
+            page = comparison_html(self.scores, self.models, self.verdict, self.best_of)
             fresh.write_text(page, encoding="utf-8")
 
     @own_errors()

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import pytest
 from helpers import TINY, noise
@@ -7,6 +8,7 @@ from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import InputError, StoppedError
 from napari_pix2pix.evaluation.compare import (
     RECIPES,
+    Comparison,
     RecipeDone,
     choose_recipes,
     compare_recipes,
@@ -14,6 +16,7 @@ from napari_pix2pix.evaluation.compare import (
 )
 from napari_pix2pix.training.config import TrainConfig
 from napari_pix2pix.training.events import Control
+from napari_pix2pix.translator import Translator
 
 IMAGE = noise(96, 96)
 FIELDS = TINY | {"steps": 2}
@@ -38,6 +41,19 @@ def test_scores_stand_beside_one_baseline(found):
     assert found.best.name in found.models
     values = {name: one["l1"] for name, one in found.scores.items()}
     assert found.best_of("l1") == min(values, key=values.get)
+
+
+def test_verdict_says_whether_any_recipe_is_better_than_the_baseline(found):
+    name = found.best.name
+    assert found.verdict == f"No recipe is better than the baseline; {name} comes closest to it."
+    info = found.best.translator.info
+    worse = replace(info.scores, baseline=dict.fromkeys(info.scores.baseline, -1.0))
+    results = [
+        replace(one, translator=Translator(one.translator.tensors, replace(info, scores=worse)))
+        for one in found.results
+        if one.name == name
+    ]
+    assert Comparison(tuple(results)).verdict == f"{name} has the best score."
 
 
 def test_table_page_and_models_are_written(found, tmp_path):

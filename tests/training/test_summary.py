@@ -95,4 +95,4 @@ def test_pairs_are_described_in_words(alignment, words):
 def test_pairs_without_a_source_have_no_alignment():
     pair = Pair(None, flat(3, 9, 9), name="cells")
     said = describe_pairs([open_pair(pair)], NO_SOURCE, CLASSES, patches=1, alignment=UNKNOWN)
-    assert said == "target, 3 classes, 9 x 9, 3 frames. 1 training patch."
+    assert said == "cells, 3 classes, 9 x 9, 3 frames. 1 training patch."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from qtpy.QtCore import QObject, Signal
 
@@ -42,10 +42,31 @@ class NewLayer:
             self._viewer.layers.remove(self.layer)
 
 
+class FollowedLayer:
+    """A layer of tiles that follows the view, and how to undo it."""
+
+    def __init__(self, viewer: napari.viewer.Viewer, layer: Any) -> None:
+        # Where the user removes it, its tiles are freed.
+        self._viewer, self._layer = viewer, ref(layer)
+
+    @property
+    def layer(self) -> Any:
+        """The layer, or None once it is gone."""
+        return self._layer()
+
+    def undo(self) -> None:
+        """Remove the layer, which ends its work."""
+        layer = self.layer
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+
 class Undoable(Protocol):
     """A layer that was added to a viewer."""
 
-    layer: Any
+    @property
+    def layer(self) -> Any:
+        """The layer, or None where there is none."""
 
     def undo(self) -> None:
         """Put everything back as it was."""

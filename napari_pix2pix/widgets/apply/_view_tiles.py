@@ -156,6 +156,7 @@ class ViewportTranslator(QObject):
     # a sentence, and whether it is an error: the layer is there, or tiles can't be translated
     message = Signal(str, bool)
     gone = Signal(object)  # this object, when its layer was removed
+    added = Signal(object)  # its layers, now that they are in the viewer
 
     def __init__(
         self, viewer: napari.viewer.Viewer, request: ApplyRequest, number: int, parent: QObject
@@ -227,6 +228,7 @@ class ViewportTranslator(QObject):
             layer = _layer(made, event.store)
             self.layers.append(layer)
             insert_inactive(layers, index_on_top(layers, layer, made.source), layer)
+        self.added.emit(self.layers)
         move_view_to(self._viewer, self.layer)
         for emitter in self._emitters():
             emitter.connect(self._ask_soon)
@@ -295,6 +297,7 @@ class Followers(QObject):
     """All layers of a dock of which only tiles in view are translated."""
 
     message = Signal(str, bool)  # a sentence, and whether it is an error
+    added = Signal(object)  # layers that are in the viewer now
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -309,6 +312,7 @@ class Followers(QObject):
             follower = ViewportTranslator(self._viewer, request, number, self)
             follower.message.connect(self.message)
             follower.gone.connect(self._forget)
+            follower.added.connect(self.added)
             self.all.append(follower)
 
     def close(self) -> None:

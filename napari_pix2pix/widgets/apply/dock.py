@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pix2pix.napari_layers import KEY
 from napari_pix2pix.widgets.apply._notes import RunNotes
 from napari_pix2pix.widgets.apply._request import with_preferred_device
-from napari_pix2pix.widgets.apply._run import ApplyRun, NewLayer
+from napari_pix2pix.widgets.apply._run import ApplyRun, FollowedLayer, NewLayer
 from napari_pix2pix.widgets.apply._sections import ApplySections
 from napari_pix2pix.widgets.apply._tasks import ExtraTask
 from napari_pix2pix.widgets.apply._view import ApplyView
@@ -182,6 +182,7 @@ class ApplyDock(ApplySections):
         view.layers.changed.connect(view.forget_seen)
         view.picker.changed.connect(view.forget_seen)
         self._followers.message.connect(self._end)
+        self._followers.added.connect(self._take_followed)
         self._task.began.connect(self._begin_task)
         self._task.added.connect(self._take_added)
         self._notes.outdated.connect(self._check_soon)
@@ -195,6 +196,10 @@ class ApplyDock(ApplySections):
         self._run.add_to_history(added)
         if meaning is not None:
             self._view.legend.show_map(added[0].layer, meaning)
+
+    def _take_followed(self, layers: list[Any]) -> None:
+        self._run.add_to_history([FollowedLayer(self._viewer, layer) for layer in layers])
+        self._show_state()
 
     def compare(self) -> Any:
         """Open the Compare dock with the last result and its source, and return it."""

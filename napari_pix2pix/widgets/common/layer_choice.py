@@ -111,8 +111,10 @@ class LayersChoice(Choice):
 
     changed = Signal()
 
-    def __init__(self, takes: Callable[[Layer], bool], nothing: str) -> None:
-        super().__init__()
+    def __init__(
+        self, takes: Callable[[Layer], bool], nothing: str, *, least_text: str = "none"
+    ) -> None:
+        super().__init__(least_text=least_text)
         self._takes = takes
         self._nothing = nothing
         self._layers: list[Layer] = []

@@ -170,7 +170,7 @@ class ModelView:
                 inner.addWidget(part)
         inner.addStretch(1)
         outer = QVBoxLayout(parent)
-        outer.setContentsMargins(4, 4, 4, 4)
+        outer.setContentsMargins(6, 4, 6, 6)
         outer.addWidget(Scroll(content), 1)
         for widget in (*below, self.status, self.error, self.progress):
             outer.addWidget(widget)

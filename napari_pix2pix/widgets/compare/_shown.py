@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
+from napari_pix2pix.widgets.common.layer_choice import unwrapped
 from napari_pix2pix.widgets.common.layer_order import move_view_to
 
 if TYPE_CHECKING:
@@ -17,7 +17,11 @@ class OnlyShown:
     """Shows some images of a viewer and hides the others; annotations stay as they are."""
 
     def __init__(self, viewer: Any, layers: Sequence[Layer]) -> None:
-        images = [layer for layer in map(unwrapped, viewer.layers) if is_image(layer)]
+        from napari.layers import Image, Labels
+
+        # Previews of a training too, which would lie over both sides.
+        all_layers = map(unwrapped, viewer.layers)
+        images = [layer for layer in all_layers if isinstance(layer, Image | Labels)]
         self._before = {layer: layer.visible for layer in images}
         self._viewer = viewer
         for layer in images:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.errors import InputError
-from napari_pix2pix.napari_layers import KEY, MAP, is_of_spread
 from napari_pix2pix.widgets.common.closing import ClosingGuard
-from napari_pix2pix.widgets.common.layer_choice import is_image, unwrapped
-from napari_pix2pix.widgets.common.layer_order import join_names, overlap
+from napari_pix2pix.widgets.common.last_result import find_last_result
+from napari_pix2pix.widgets.common.layer_choice import unwrapped
+from napari_pix2pix.widgets.common.layer_order import join_names
 from napari_pix2pix.widgets.compare._shown import SideBySide
 from napari_pix2pix.widgets.compare._swipe import Swipe
 from napari_pix2pix.widgets.compare._view import SIDES, STEPS, CompareView
@@ -192,30 +192,15 @@ class CompareDock(QWidget):
 
     def choose_result(self, results: Sequence[Layer] = ()) -> CompareDock:
         """Choose a result, by default the uppermost, its source, and what may be its truth."""
-        layers = [layer for layer in map(unwrapped, self._viewer.layers) if is_image(layer)]
-        made = [layer for layer in reversed(layers) if KEY in layer.metadata]
-        made = [layer for layer in made if not is_of_spread(layer.metadata[KEY])]
-        wanted = [layer for layer in made if layer in results] or made
-        if wanted:
-            prediction = wanted[0]
-            source_id = prediction.metadata[KEY].get("source_id")
-            source = next((layer for layer in layers if str(layer.unique_id) == source_id), None)
-            others = [one for one in reversed(layers) if not {KEY, MAP} & one.metadata.keys()]
-            truths = [one for one in others if one is not source and _alike(one, prediction)]
-            self.set_layers(source, prediction, truths[0] if truths else None)
+        found = find_last_result(self._viewer.layers, among=results)
+        if found is not None:
+            truth = found.truths[0] if found.truths else None
+            self.set_layers(found.source, found.predictions[0], truth)
         return self
 
     def _show_state(self) -> None:
         self._view.stop.setEnabled(self._shown is not None)
         self._view.slider.setEnabled(isinstance(self._shown, Swipe))
-
-
-def _alike(layer: Layer, prediction: Layer) -> bool:
-    return (
-        type(layer) is type(prediction)
-        and layer.ndim == prediction.ndim
-        and overlap(layer, prediction)
-    )
 
 
 def _no_question() -> str:

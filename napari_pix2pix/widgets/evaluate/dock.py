@@ -14,15 +14,14 @@ from napari_pix2pix.napari_layers import (
     KEY,
     CopyMode,
     difference_layer,
-    is_of_spread,
-    layers_of_result,
     mask_of,
     snapshot,
     with_model_channels,
 )
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.known_models import NO_MODEL, ModelEntry
-from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
+from napari_pix2pix.widgets.common.last_result import find_last_result
+from napari_pix2pix.widgets.common.layer_choice import insert_inactive
 from napari_pix2pix.widgets.common.legend import DIFFERENCE, LABELS_DIFFER
 from napari_pix2pix.widgets.common.model_dock import ModelDock
 from napari_pix2pix.widgets.common.runner import Runner, errors_in_words
@@ -265,15 +264,12 @@ class EvaluateDock(ModelDock):
         return self._result
 
     def _choose_last_result(self) -> None:
-        """Choose the uppermost result of a model, and its source."""
-        layers = [unwrapped(layer) for layer in self._viewer.layers]
-        by_id = {str(layer.unique_id): layer for layer in layers}
-        for layer in reversed(layers):
-            if KEY in layer.metadata and not is_of_spread(layer.metadata[KEY]):
-                self._view.prediction.choose(layers_of_result(layers, layer))
-                source = by_id.get(layer.metadata[KEY].get("source_id"))
-                self._view.sources.choose([source] if source is not None else [])
-                return
+        """Choose the uppermost result of a model, its source, and what may be its truth."""
+        found = find_last_result(self._viewer.layers)
+        if found is not None:
+            self._view.prediction.choose(found.predictions)
+            self._view.sources.choose([] if found.source is None else [found.source])
+            self._view.truth.choose(found.truths)
 
     def _try_to_evaluate(self) -> None:
         self._try_to(self.evaluate)

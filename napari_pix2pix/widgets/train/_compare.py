@@ -92,7 +92,7 @@ class CompareDialog(QDialog):
             box.setToolTip(of_recipe)
         self.start = push_button("Compare", "Train the ticked recipes, one after another.")
         self.stop = push_button("Stop", "End here, and compare what was trained so far.")
-        self.save = push_button("Save report ...", "Write one page with the table and pictures.")
+        self.save = push_button("Save report…", "Write one page with the table and pictures.")
         self.bar = QProgressBar()
         self.bar.setRange(0, _PARTS)
         self.status, self.error = Sentence(), Sentence(is_error=True)
@@ -112,7 +112,7 @@ class CompareDialog(QDialog):
         self._results, self.comparison = [], None
         self._show_results()
         self.error.set_text("")
-        self.status.set_text("Reading the pairs ...")
+        self.status.set_text("Reading the pairs…")
         self.runner.start(
             partial(
                 _compare,
@@ -148,9 +148,7 @@ class CompareDialog(QDialog):
     def _on_finished(self, comparison: Comparison) -> None:
         self.comparison = comparison
         self.bar.setValue(_PARTS)
-        self.status.set_text(
-            f"{comparison.best.name} has the best score. The models are kept under Runs."
-        )
+        self.status.set_text(f"{comparison.verdict} The models are kept under Runs.")
 
     def _on_failed(self, sentence: str) -> None:
         self.status.set_text("")

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QFrame,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
+    QSizePolicy,
     QToolButton,
     QWidget,
 )
@@ -32,6 +34,9 @@ from napari_pix2pix.widgets.common.layer_choice import (
 )
 from napari_pix2pix.widgets.train._pair_choice import PairChoice
 
+_LEAST_NAME = "a long name"  # what a box has room for; else the buttons go below it
+_TO_TEXT = 4  # pixels from the top of a box to its text
+
 
 class PairRow(QFrame):
     """The boxes of one pair, and below them what is wrong with it."""
@@ -42,12 +47,12 @@ class PairRow(QFrame):
 
     def __init__(self) -> None:
         super().__init__()
-        self.source = LayersChoice(is_image, "choose a source")
+        self.source = LayersChoice(is_image, "choose a source", least_text=_LEAST_NAME)
         self.source.set_tip(
             "The network's input. Click a name to choose one layer; tick several to use them as "
             "channels."
         )
-        self.target = LayersChoice(is_image, "choose a target")
+        self.target = LayersChoice(is_image, "choose a target", least_text=_LEAST_NAME)
         self.target.set_tip("What the network learns to predict; chosen in the same way.")
         self.mask_choice = LayerChoice(is_mask, "none")
         self.mask_choice.set_tip("Train and score only inside these labels or shapes.")
@@ -136,12 +141,11 @@ class PairRow(QFrame):
         sides = ((self._source_label, self.source), (target_label, self.target))
         for line, (label, box) in enumerate(sides):
             label.setBuddy(box)
-            first.addWidget(label, line, 0)
-            first.addWidget(box, line, 1)
+            label.setContentsMargins(0, _TO_TEXT, 0, 0)
+            first.addWidget(label, line, 0, Qt.AlignmentFlag.AlignTop)
+        first.addWidget(self.source, 0, 1)
+        first.addLayout(row_of(self.target, _beside(self.swap, self.expand, self.remove)), 1, 1)
         follow_font(target_label, self.swap, self.remove, self.expand, self.condition)
-        first.addWidget(self.swap, 0, 2)
-        first.addWidget(self.remove, 1, 3)
-        first.addWidget(self.expand, 1, 2)
         self.extra = QWidget()
         second = QGridLayout(self.extra)
         second.setContentsMargins(0, 0, 0, 0)
@@ -156,6 +160,18 @@ class PairRow(QFrame):
         self.hold_out_frame.hide()
         self.extra.hide()
         lay_out_column(self, first, self.extra, self.error, spacing=2)
+
+
+def _beside(*tools: QToolButton) -> QWidget:
+    """Return a widget with small buttons beside each other, as wide as they are."""
+    group = QWidget()
+    group.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+    line = QHBoxLayout(group)
+    line.setContentsMargins(0, 0, 0, 0)
+    line.setSpacing(0)
+    for tool in tools:
+        line.addWidget(tool)
+    return group
 
 
 def _tool(text: str, tip: str) -> QToolButton:

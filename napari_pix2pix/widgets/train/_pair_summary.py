@@ -187,7 +187,7 @@ class PatchPreview(QDialog):
         if self._runner.running:
             return
         self._other.setEnabled(False)
-        self._message.set_text("Drawing patches ...")
+        self._message.set_text("Drawing patches…")
         open_sets, config, start, step = self._open, self._config, self._start, self._step
         self._runner.start(lambda control: _draw(open_sets, config, start, step))
         self._step += 1

@@ -91,7 +91,7 @@ class RunOptions(QWidget):
         before = self.device.currentData() or read_settings().device
         self.device.blockSignals(True)
         self.device.clear()
-        best = devices[0].name if devices else "looking for devices ..."
+        best = devices[0].name if devices else "looking for devices…"
         self.device.addItem(f"auto: {best}", "auto")
         for device in devices:
             self.device.addItem(device.name, device.key)
@@ -147,7 +147,7 @@ class RunOptions(QWidget):
             self.start.addItem(f"{entry.name} ({entry.details})" if entry.details else entry.name)
         if self._file is not None:
             self.start.addItem(self._file.name, "file")
-        self.start.addItem("a file ...", "browse")
+        self.start.addItem("a file…", "browse")
         self.start.setCurrentIndex(self._index_of(before))
         self.start.blockSignals(False)
         self._on_start_changed()

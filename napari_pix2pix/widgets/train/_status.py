@@ -127,7 +127,7 @@ class RunStatus(QWidget):
     def show_stopping(self) -> None:
         """Show that the run was asked to stop."""
         self._stopping = True
-        self.message.set_text("Stopping ...")
+        self.message.set_text("Stopping…")
         self._update()
 
     def show_step(self, step: Step, epochs: int | None) -> None:
@@ -193,9 +193,9 @@ class Outcome(QWidget):
         self.scores = ScoreTable()
         self.message = Sentence()
         self.save = push_button(
-            "Save ...", "Save the model to a file, or export it for PyTorch, ONNX or BioImage.IO."
+            "Save…", "Save the model to a file, or export it for PyTorch, ONNX or BioImage.IO."
         )
-        self.apply = push_button("Apply to ...", "Open the Apply dock with this model.")
+        self.apply = push_button("Apply to…", "Open the Apply dock with this model.")
         buttons = row_of(self.save, self.apply)
         follow_font(self.message, self.scores)
         lay_out_column(self, self.weights, self.scores, self.message, buttons, spacing=4)

@@ -193,4 +193,5 @@ class TrainView:
         layout = QVBoxLayout(self.panel)
         layout.setContentsMargins(2, 2, 2, 6)
         layout.addWidget(self.body, 1)
+        self.status.setContentsMargins(6, 0, 6, 0)  # as what scrolls above it
         layout.addWidget(self.status)

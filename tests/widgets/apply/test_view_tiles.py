@@ -142,6 +142,22 @@ def test_what_left_the_view_is_no_longer_wanted(viewer, dock, qtbot, inverter):
     qtbot.waitUntil(lambda: not follower._queue._keys)
 
 
+def test_undo_removes_the_layer_that_follows_the_view_and_no_earlier_result(
+    viewer, dock, qtbot, inverter
+):
+    first = viewer.add_image(gray_noise(64, 64), name="small")
+    apply(dock, qtbot, first, inverter)
+    (result,) = dock.results
+    layer = follow_slide(viewer, dock, qtbot, inverter)
+    assert dock.results == [layer]
+    dock._view.undo.click()
+    assert layer not in viewer.layers
+    assert result in viewer.layers
+    qtbot.waitUntil(lambda: not dock.followed)
+    dock.undo()
+    assert [one.name for one in viewer.layers] == ["small", "slide"]
+
+
 def test_a_layer_that_is_gone_is_not_followed(viewer, dock, qtbot, inverter):
     layer = follow_slide(viewer, dock, qtbot, inverter)
     (follower,) = dock._followers.all

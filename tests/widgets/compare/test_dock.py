@@ -6,6 +6,7 @@ from helpers import docked, noise
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.napari_layers import KEY
+from napari_pix2pix.widgets.common.layer_choice import PREVIEW
 from napari_pix2pix.widgets.compare.dock import CompareDock
 
 PLACE = {"scale": (2.0, 3.0), "translate": (5.0, -7.0), "rotate": 30.0}
@@ -56,6 +57,17 @@ def test_right_side_is_the_right_layer_from_the_line_on(viewer, dock, layers):
     dock._view.stop.click()
     assert [layer.name for layer in viewer.layers] == ["s", "p", "t", "other"]
     assert seen(viewer) == ["s", "p", "t", "other"]
+
+
+def test_preview_of_a_training_is_hidden_meanwhile(viewer, dock, layers):
+    viewer.add_image(noise(40, 60), name="preview", metadata={PREVIEW: True}, **PLACE)
+    dock.set_layers(*layers)
+    dock.swipe()
+    assert seen(viewer) == ["p", "swipe [t]", "swipe line"]
+    dock.show_side_by_side()
+    assert seen(viewer) == ["s", "p", "t"]
+    dock.stop()
+    assert seen(viewer)[-1] == "preview"
 
 
 @pytest.mark.parametrize("sides", [*itertools.permutations(("source", "prediction", "truth"), 2)])

@@ -188,16 +188,17 @@ def test_layer_that_is_gone_is_no_longer_chosen(viewer, dock):
     assert "layer of the prediction" in dock.check()
 
 
-def test_the_last_result_and_its_source_are_offered(viewer, qtbot):
+def test_the_last_result_its_source_and_its_truth_are_offered(viewer, qtbot):
     source = viewer.add_image(noise(64, 64), name="source")
-    viewer.add_image(noise(64, 64), name="truth")
+    truth = viewer.add_image(noise(64, 64), name="truth")
     record = {"source_id": str(source.unique_id)}
     result = viewer.add_image(noise(64, 64), metadata={"napari-pix2pix": record})
     dock = EvaluateDock(viewer)
     qtbot.addWidget(dock, before_close_func=EvaluateDock.close_down)
     assert list(dock._view.prediction.layers) == [result]
     assert dock._view.sources.layers == (source,)
-    assert "layer of the truth" in dock.check()
+    assert dock._view.truth.layers == (truth,)
+    assert dock.check() == ""
 
 
 def test_viewer_closed_while_evaluating(make_napari_viewer_proxy, qtbot):

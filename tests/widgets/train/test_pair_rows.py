@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QComboBox, QLabel
+from qtpy.QtWidgets import QComboBox, QLabel, QToolButton
 
 from napari_pix2pix.errors import InputError
 from napari_pix2pix.widgets.common.layer_choice import PREVIEW
+from napari_pix2pix.widgets.train._pair_row import PairRow
 from napari_pix2pix.widgets.train._pair_rows import PairChoice, PairRows
 
 
@@ -40,6 +41,23 @@ def test_first_row_takes_the_only_two_layers(viewer, rows):
     labels(viewer, "nuclei")
     image(viewer, "stain")
     assert names(rows) == [(["stain"], ["nuclei"])]
+
+
+@pytest.mark.parametrize("size", [9, 14])
+@pytest.mark.parametrize(("width", "are_below"), [(250, True), (700, False)])
+def test_narrow_row_gives_names_the_room_and_has_its_buttons_below(qtbot, size, width, are_below):
+    row = PairRow()
+    qtbot.addWidget(row)
+    row.setStyleSheet(f"* {{font-size: {size}pt}}")
+    row.resize(width, 200)
+    row.show()
+    buttons = row.swap.parentWidget()
+    assert buttons.findChildren(QToolButton) == [row.swap, row.expand, row.remove]
+    top = buttons.mapTo(row, buttons.rect().topLeft()).y()
+    assert (top > row.target.geometry().bottom()) == are_below
+    boxes = row.source.width(), row.target.width()
+    assert min(boxes) >= 150
+    assert (boxes[0] == boxes[1]) == are_below
 
 
 def test_row_is_added_from_the_two_selected_layers(viewer, rows):
