@@ -297,7 +297,8 @@ def _all_images(result: EvaluationResult) -> str:
             for key in keys
             for predictor in predictors
         ]
-        group = f"<td>{escape(str(image.case.pair.group or ''))}</td>" if grouped else ""
+        of_image = "" if image.case.pair.group is None else image.case.pair.group
+        group = f"<td>{escape(str(of_image))}</td>" if grouped else ""
         rows.append(f"<tr><th>{escape(image.name)}</th>{group}{''.join(cells)}</tr>")
     return (
         "<h2>All images</h2>\n<details><summary>Scores of each</summary>"

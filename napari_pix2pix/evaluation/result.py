@@ -170,8 +170,8 @@ class EvaluationResult(Mapping[str, Any]):
             groups = [image.case.pair.group for image in self.image_scores]
             if any(group is not None for group in groups):
                 texts = ("" if group is None else text_cell(str(group)) for group in groups)
-                for row, cell in zip(rows, [_GROUP, "", *texts], strict=True):
-                    row.insert(1, cell)
+                for row, text in zip(rows, [_GROUP, "", *texts], strict=True):
+                    row.insert(1, text)
             counts = [image.hot_count for image in self.image_scores]
             if any(counts):
                 for row, cell in zip(rows, [_HOT, sum(counts), *counts], strict=True):
