@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -21,8 +21,12 @@ def write_wells(
     fields: Mapping[str, np.ndarray],
     version: Version = "0.4",
     labels: Mapping[str, np.ndarray] | None = None,
+    later: Collection[str] = (),
 ) -> Path:
-    """Write a plate of images (C, Y, X), named such as A/1/0; labels lie in them as "nuclei"."""
+    """Write a plate of images (C, Y, X), named such as A/1/0; labels lie in them as "nuclei".
+
+    Images that are named in `later` are of the acquisition 2, "day 2", the others of "day 1".
+    """
     wells = list(dict.fromkeys(name.rpartition("/")[0] for name in fields))
     rows = sorted({well.split("/")[0] for well in wells} | {"A", "B"})
     columns = sorted({well.split("/")[1] for well in wells} | {"1", "2"}, key=int)
@@ -39,13 +43,15 @@ def write_wells(
             }
             for well in wells
         ],
-        "acquisitions": ACQUISITIONS,
+        "acquisitions": [*ACQUISITIONS, *([{"id": 2, "name": "day 2"}] if later else [])],
         "field_count": 2,
     }
     _write_attributes(path, version, {"plate": plate})
     for well in wells:
         inside = [name for name in fields if name.rpartition("/")[0] == well]
-        images = [{"path": name.rpartition("/")[2], "acquisition": 1} for name in inside]
+        images = [
+            {"path": name.rpartition("/")[2], "acquisition": 1 + (name in later)} for name in inside
+        ]
         _write_attributes(path / well, version, {"well": {"images": images}})
     for name, image in fields.items():
         shown = [

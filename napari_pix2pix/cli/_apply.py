@@ -16,6 +16,7 @@ import click
 from napari_pix2pix.cli._console import naming, say
 from napari_pix2pix.cli._options import (
     PATH,
+    acquisition_option,
     axes_option,
     channels_option,
     halo_option,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 @read_limit_option
 @channels_option
 @wells_option
+@acquisition_option
 @weights_option
 @halo_option
 @predict_options
@@ -81,6 +83,7 @@ def apply(
     axes: str | None,
     source_channels: str | None,
     wells: str | None,
+    acquisition: str | None,
     weights: AppliedWeights | None,
     halo: int | None,
     summary: str | None,
@@ -133,7 +136,7 @@ def apply(
         check_integer("samples of a summary", samples, 2)
     translator = load(model, weights=weights, halo=halo)
     options = predict_options_of(translator, fields)
-    inputs = expand_paths(input, wells)
+    inputs = expand_paths(input, wells, acquisition)
     tagged = prepare_outputs(input, inputs, out, tags, model=model)
     maps: list[list[Path]] = [[] for _ in inputs]
     if unlikeness:

@@ -73,6 +73,11 @@ wells_option = click.option(
     help="Of plates (OME-Zarr, HCS) only these wells: names, or patterns in quotes, such as "
     "'A1,B*'; a row's name stands for its wells.  [default: all]",
 )
+acquisition_option = click.option(
+    "--acquisition",
+    help="Of plates (OME-Zarr, HCS) only the fields of this acquisition, by its number or name.  "
+    "[default: all]",
+)
 device_option = click.option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
 weights_option = click.option(
     "--weights",
@@ -95,9 +100,10 @@ _PAIRS_OPTIONS = (
         "--pairs",
         type=PATH,
         help="CSV table of pairs, instead of SOURCE and TARGET. Columns: source, target and, if "
-        "you need them, condition, mask, set (train or validation), source_axes, target_axes, "
-        "mask_axes, source_channels, target_channels and wells. Leave source out if no pair has "
-        "one. Paths are relative to the table; options stand for empty cells.",
+        "you need them, condition, mask, set (train or validation), group (what is held out "
+        "together, such as a patient), source_axes, target_axes, mask_axes, source_channels, "
+        "target_channels, wells and acquisition. Leave source out if no pair has one. "
+        "Paths are relative to the table; options stand for empty cells.",
     ),
     click.option(
         "--match",
@@ -144,6 +150,7 @@ _PAIRS_OPTIONS = (
     ),
     read_limit_option,
     wells_option,
+    acquisition_option,
 )
 
 
@@ -166,6 +173,7 @@ class PairArguments:
     source_channels: str | None
     target_channels: str | None
     wells: str | None
+    acquisition: str | None
 
     @property
     def read_options(self) -> ReadOptions:
@@ -173,7 +181,8 @@ class PairArguments:
         from napari_pix2pix.io.pair_files import ReadOptions
 
         axes = self.axes, self.target_axes, self.mask_axes
-        return ReadOptions(*axes, self.source_channels, self.target_channels, self.wells)
+        channels = self.source_channels, self.target_channels
+        return ReadOptions(*axes, *channels, self.wells, self.acquisition)
 
 
 def pairs_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -336,6 +345,7 @@ def read_pair_sets(
             "--target-axes": named.target_axes,
             "--mask-axes": named.mask_axes,
             "--wells": named.wells,
+            "--acquisition": named.acquisition,
         }
         _check_alone("--aligned", "leave one of the two out", others | unused)
         sets = read_aligned(named.aligned, named.direction or "AtoB", test=test, **how)

@@ -35,7 +35,7 @@ class ObjectPart:
     """What is known of the objects of a part, once a map (C, h, w)."""
 
     box: Box  # of the frame
-    held: tuple[Numbers, ...]  # rising numbers of the objects in the box
+    held: tuple[Numbers, ...]  # rising numbers of the objects in the box, or just beyond it
     seen: tuple[Numbers, ...]  # and of all that it was told apart by
     top: Numbers  # (C, w): the first row of the box
     left: Numbers  # (C, h): its first column
@@ -105,14 +105,17 @@ def find_objects(
     size: tuple[int, int],
     codec: InstanceCodec,
     halo: int,
+    beyond: int = 0,
 ) -> FoundObjects:
     """Tell the objects of a box apart, by the planes (P, h, w) of the box with its halo, `seen`.
 
-    Objects end where `area` ends. `size` is height and width of the frame.
+    Objects end where `area` ends. `size` is height and width of the frame. Also numbered are so
+    many pixels `beyond` the lower and the right edge, fewer than the halo, which other boxes hold.
     """
     depth = planes.shape[1] if planes.ndim == 4 else 1
     pieces = [box] if fits_one_part(seen, depth) else box.pieces(_side(depth) - 2 * halo)
-    shape = (codec.channels, *planes.shape[1:-2], *box.size)
+    shown = Box(box.top, box.bottom + beyond, box.left, box.right + beyond).shared(area)
+    shape = (codec.channels, *planes.shape[1:-2], *shown.size)
     numbers = np.zeros(shape, number_type(size, depth))
     parts, cut_off = [], False
     for piece in pieces:
@@ -121,9 +124,13 @@ def find_objects(
         labels = codec.split(planes[..., cut.rows, cut.columns])
         maps = [_by_first_pixel(one, window, size, numbers.dtype) for one in labels]
         whole = np.stack(maps)
-        here, place = piece.within(window), piece.within(box)
-        numbers[..., place.rows, place.columns] = whole[..., here.rows, here.columns]
-        parts.append(_describe(whole, piece, here))
+        bottom = shown.bottom if piece.bottom == box.bottom else piece.bottom
+        right = shown.right if piece.right == box.right else piece.right
+        filled = Box(piece.top, bottom, piece.left, right)
+        here, place = filled.within(window), filled.within(shown)
+        inner = whole[..., here.rows, here.columns]
+        numbers[..., place.rows, place.columns] = inner
+        parts.append(_describe(whole, piece, piece.within(window), inner))
         cut_off = cut_off or _cuts(whole, window, area, parts[-1])
     return FoundObjects(numbers, parts, cut_off)
 
@@ -201,15 +208,15 @@ def _by_first_pixel(
     return np.concatenate([[0], place + 1]).astype(dtype)[labels]
 
 
-def _describe(whole: Numbers, box: Box, here: Box) -> ObjectPart:
-    """Describe a part, which lies at `here` in the numbers of its window."""
+def _describe(whole: Numbers, box: Box, here: Box, shown: Numbers) -> ObjectPart:
+    """Describe a part, which lies at `here` in the numbers of its window; `shown` are used."""
     inner = whole[..., here.rows, here.columns]
     height, width = whole.shape[-2:]
     below = whole[..., here.bottom, here.columns] if here.bottom < height else None
     right = whole[..., here.rows, here.right] if here.right < width else None
     return ObjectPart(
         box,
-        tuple(map(_distinct, inner)),
+        tuple(map(_distinct, shown)),
         tuple(map(_distinct, whole)),
         inner[..., 0, :].copy(),
         inner[..., 0].copy(),

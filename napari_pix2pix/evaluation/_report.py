@@ -288,6 +288,8 @@ def _all_images(result: EvaluationResult) -> str:
         for key in keys
         for predictor in predictors
     )
+    grouped = any(image.case.pair.group is not None for image in images)
+    group_head = "<th>group</th>" if grouped else ""
     rows = []
     for image in images:
         cells = [
@@ -295,10 +297,12 @@ def _all_images(result: EvaluationResult) -> str:
             for key in keys
             for predictor in predictors
         ]
-        rows.append(f"<tr><th>{escape(image.name)}</th>{''.join(cells)}</tr>")
+        of_image = "" if image.case.pair.group is None else image.case.pair.group
+        group = f"<td>{escape(str(of_image))}</td>" if grouped else ""
+        rows.append(f"<tr><th>{escape(image.name)}</th>{group}{''.join(cells)}</tr>")
     return (
         "<h2>All images</h2>\n<details><summary>Scores of each</summary>"
-        f'<div style="overflow-x: auto"><table><thead><tr><th></th>{head}</tr></thead>'
+        f'<div style="overflow-x: auto"><table><thead><tr><th></th>{group_head}{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div></details>"
     )
 

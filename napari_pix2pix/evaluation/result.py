@@ -29,6 +29,7 @@ from napari_pix2pix.metrics.summary import (
     segmented_scores,
 )
 
+_GROUP = "group"  # the second column of a CSV, if an image has one
 _HOT = "hot pixels left out"  # the last column of a CSV, if there are any
 TABLE_ENDINGS = (".csv",)
 
@@ -112,9 +113,11 @@ class EvaluationResult(Mapping[str, Any]):
 
     @own_errors()
     def to_dict(self) -> dict[str, Any]:
-        """Return the pooled scores, ``images`` with name and scores of each, and any ``notes``."""
+        """Return the pooled scores, ``images`` with name, group and scores, and any ``notes``."""
         images = [
-            {"name": image.name} | {name: scored.scores for name, scored in image.scored.items()}
+            {"name": image.name}
+            | ({} if (group := image.case.pair.group) is None else {"group": str(group)})
+            | {name: scored.scores for name, scored in image.scored.items()}
             for image in self.image_scores
         ]
         notes = {"notes": list(self.notes)} if self.notes else {}
@@ -164,6 +167,11 @@ class EvaluationResult(Mapping[str, Any]):
             for image in self.image_scores:
                 cells = (image.scored[name].scores.get(key, "") for name, key in columns)
                 rows.append([text_cell(image.name), *cells])
+            groups = [image.case.pair.group for image in self.image_scores]
+            if any(group is not None for group in groups):
+                texts = ("" if group is None else text_cell(str(group)) for group in groups)
+                for row, text in zip(rows, [_GROUP, "", *texts], strict=True):
+                    row.insert(1, text)
             counts = [image.hot_count for image in self.image_scores]
             if any(counts):
                 for row, cell in zip(rows, [_HOT, sum(counts), *counts], strict=True):

@@ -59,18 +59,18 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
     pixel = predictor.part_like(computed, options.output)
     own, size = predictor.detached_copy(), (image.height, image.width)
     measured_parts: list[Box] = []
-    has_objects = predictor.finds_objects(options)
+    has_objects = predictor.finds_objects
     whole = predictor.is_predicted_whole(options)
     if predictor.is_measured_apart(options):
         whole = own.fits(computed, options)
         measured_parts = [] if whole else _parts_read(own, computed, options)
     grid = TileGrid.of_network(predictor.generator, *size)
     arrays = [_as_dask(member.array) for member in image.members]
+    reach = predictor.object_reach(image, options)
     cuts: list[_Spans] = [[(0, image.height)], [(0, image.width)]]
     if not whole:
         sizes = zip(size, (computed.height, computed.width), strict=True)
-        objects = predictor.object_halos(image)[0]
-        halos = [math.ceil(grid.halo * before / after) + objects for before, after in sizes]
+        halos = [math.ceil(grid.halo * before / after) + reach[0] for before, after in sizes]
         lengths = image.members[0].in_plane(arrays[0].chunks)
         cuts = [_joined(*axis, grid.stride) for axis in zip(lengths, halos, strict=True)]
     planes = [(image.depth,)] if isinstance(image, VolumeImage) else []  # in one chunk
@@ -97,7 +97,7 @@ def predict_lazily(predictor: Predictor, image: LazyImage, options: PredictOptio
         found = []
         for (i, rows), (j, columns) in itertools.product(*map(enumerate, cuts)):
             region = Box(*rows, *columns)
-            around = region.grown(predictor.object_halos(image)[-1], Box.of_size(*size))
+            around = region.grown(reach[-1], Box.of_size(*size))
             seen = box_seen(own, image, options, around)
             extents = [member.extent(frames, seen.rows, seen.columns) for member in image.members]
             excerpts = list(map(find_excerpt, arrays, edges, extents))

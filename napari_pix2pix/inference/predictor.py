@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from copy import copy, deepcopy
@@ -33,7 +34,11 @@ from napari_pix2pix.inference.norm_statistics import (
     sample_windows,
 )
 from napari_pix2pix.inference.options import PredictOptions
-from napari_pix2pix.inference.resampled import predict_resampled, resample_image
+from napari_pix2pix.inference.resampled import (
+    find_resampled,
+    predict_resampled,
+    resample_image,
+)
 from napari_pix2pix.inference.tiling import (
     FrameCollector,
     OnTile,
@@ -191,10 +196,13 @@ class Predictor:
         *,
         area: Box | None = None,
         measured: Measured | None = None,
+        beyond: int = 0,
     ) -> FoundObjects:
         """Tell the objects of a rectangle apart as on the whole; numbers are not dense yet."""
         # Objects end where `area` ends; without it, where the frame does.
         area = area or Box.of_size(image.height, image.width)
+        if options.resample:
+            return find_resampled(self, image, frame, box, options, area=area, measured=measured)
         size = image.height, image.width
         codec = self.for_dtypes(image.dtype).target_codec
         assert isinstance(codec, InstanceCodec)
@@ -204,7 +212,16 @@ class Predictor:
             planes, invalid = self._predict_box(
                 image, frame, seen, options, measured, decoded=False
             )
-            found = find_objects(planes, seen, box, area=area, size=size, codec=codec, halo=halo)
+            found = find_objects(
+                planes,
+                seen,
+                box,
+                area=area,
+                size=size,
+                codec=codec,
+                halo=halo,
+                beyond=beyond,
+            )
             del planes  # before more of them are made
             if not found.cut:
                 break
@@ -243,6 +260,16 @@ class Predictor:
         codec = self.target_codec
         depth = as_seen(image, self.ndim).depth
         return object_halos(codec, depth) if isinstance(codec, InstanceCodec) else [0]
+
+    def object_reach(self, image: LazyImage, options: PredictOptions) -> list[int]:
+        """Return the halos of `object_halos` in pixels of the image, also where it is resampled."""
+        halos = self.object_halos(image)
+        if not (options.resample and self.finds_objects):
+            return halos
+        computed = self.resampled(image, options)
+        scale = max(image.height / computed.height, image.width / computed.width)
+        # A pixel more, since the edges of pixels do not meet.
+        return [math.ceil((halo + 1) * scale) + 1 for halo in self.object_halos(computed)]
 
     def predict_window(
         self,
@@ -302,24 +329,16 @@ class Predictor:
 
     def is_predicted_whole(self, options: PredictOptions) -> bool:
         """Whether frames come out right only in one piece."""
-        if self._numbers_whole_frames(options):
-            return True
         return measures_input(self.generator, options.norm_statistics)
 
     def is_measured_apart(self, options: PredictOptions) -> bool:
         """Whether a frame can be measured once, and its regions then predicted apart."""
-        if self._numbers_whole_frames(options):
-            return False
         return bool(norms_that_measure(self.generator, options.norm_statistics))
 
-    def finds_objects(self, options: PredictOptions) -> bool:
+    @property
+    def finds_objects(self) -> bool:
         """Whether objects are found part by part (see `find_objects`), and numbered at the end."""
-        is_objects = isinstance(self.target_codec, InstanceCodec)
-        return is_objects and not self._numbers_whole_frames(options)
-
-    def _numbers_whole_frames(self, options: PredictOptions) -> bool:
-        """Whether objects are told apart and numbered on whole frames, at another pixel size."""
-        return options.resample and isinstance(self.target_codec, InstanceCodec)
+        return isinstance(self.target_codec, InstanceCodec)
 
     def target_like(self, output: Output = "target") -> NDArray[Any]:
         """Return one pixel of what comes out, (C, 1, 1), to know its channels and dtype by."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.codecs import Codec, Output
 from napari_pix2pix.data.lazy_image import LazyImage
+from napari_pix2pix.data.object_parts import FoundObjects
 from napari_pix2pix.data.pixel_size import PixelSize, planes_note, size_note, told_size
 from napari_pix2pix.data.resampling import ResampledImage, Resampling
 from napari_pix2pix.errors import InputError
@@ -20,6 +21,7 @@ from napari_pix2pix.inference.tiling import FrameCollector, PredictedTile, TileG
 if TYPE_CHECKING:
     from napari_pix2pix.inference.norm_statistics import Measured
 
+_OWN_SIZE = {"resample": False, "pixel_size": None, "plane_distance": None}
 _MOST = 16.0  # times as high or wide, at most
 
 
@@ -40,6 +42,17 @@ class _Predictor(Protocol):
         region: Box | None = None,
         measured: Sequence[Measured] = (),
     ) -> Iterator[PredictedTile]: ...
+    def find_objects(
+        self,
+        image: LazyImage,
+        frame: int,
+        box: Box,
+        options: PredictOptions,
+        *,
+        area: Box | None = None,
+        measured: Measured | None = None,
+        beyond: int = 0,
+    ) -> FoundObjects: ...
 
 
 def _size_of(
@@ -129,10 +142,9 @@ def predict_resampled(
     grid = TileGrid.of_network(predictor.generator, image.height, image.width)
     area = grid.rounded(region or Box.of_size(image.height, image.width))
     back = _way_back(predictor, there, options)
-    own_size = {"resample": False, "pixel_size": None, "plane_distance": None}
-    plain = options.model_copy(update=own_size)
+    plain = options.model_copy(update=_OWN_SIZE)
     collector = FrameCollector()
-    region = back.needs(area)
+    region = _needs_to_edges(back, area)
     for tile in predictor.predict(there, plain, frames=frames, region=region, measured=measured):
         pixels = collector.add(tile)
         shown = tile._replace(box=area, area=area, pixels=None)
@@ -144,13 +156,71 @@ def predict_resampled(
             yield shown._replace(done=area.pixels, pixels=back.window(whole.read, area))
 
 
+def find_resampled(
+    predictor: _Predictor,
+    image: LazyImage,
+    frame: int,
+    box: Box,
+    options: PredictOptions,
+    *,
+    area: Box,
+    measured: Measured | None,
+) -> FoundObjects:
+    """Find objects as `Predictor.find_objects` does, at the model's pixel size.
+
+    Their parts are those of the resampled image, their numbers are on the image's own grid.
+    """
+    there = predictor.resampled(image, options)
+    back = _way_back(predictor, there, options)
+    own, whole = boxes_there(back, box, area)
+    found = predictor.find_objects(
+        there,
+        frame,
+        own,
+        options.model_copy(update=_OWN_SIZE),
+        area=whole,
+        measured=measured,
+        beyond=1,
+    )
+    numbers: NDArray[Any] = back.window(_Part(found.numbers, own).read, box)
+    return replace(found, numbers=numbers)
+
+
+def boxes_there(back: Resampling, box: Box, area: Box) -> tuple[Box, Box]:
+    """Return which pixels before a resampling by the nearest belong to a box, and which to an area.
+
+    Boxes that the area is cut into have these pixels apart, and all of them. A box is made of them
+    and of a row and a column more, since its neighbours may be made of the same pixel.
+    """
+    whole, own = _needs_to_edges(back, area), back.needs(box)
+    after = Box(box.bottom, box.bottom + 1, box.right, box.right + 1)
+    own = Box(
+        own.top if box.top > area.top else whole.top,
+        back.needs(after).top if box.bottom < area.bottom else whole.bottom,
+        own.left if box.left > area.left else whole.left,
+        back.needs(after).left if box.right < area.right else whole.right,
+    )
+    return own, whole
+
+
+def _needs_to_edges(resampling: Resampling, box: Box) -> Box:
+    """Return what a box is made of, up to the edges that it reaches: objects don't end before."""
+    needs, (height, width) = resampling.needs(box), resampling.before
+    return Box(
+        needs.top if box.top else 0,
+        height if box.bottom == resampling.after[0] else needs.bottom,
+        needs.left if box.left else 0,
+        width if box.right == resampling.after[1] else needs.right,
+    )
+
+
 def box_seen(predictor: _Predictor, image: LazyImage, options: PredictOptions, region: Box) -> Box:
     """Return the pixels of an image that a region of its translation is computed from."""
     if not options.resample:
         return _seen(predictor, image, region)
     there = predictor.resampled(image, options)
     grid = TileGrid.of_network(predictor.generator, image.height, image.width)
-    wanted = _way_back(predictor, there, options).needs(grid.rounded(region))
+    wanted = _needs_to_edges(_way_back(predictor, there, options), grid.rounded(region))
     return there.resampling.needs(_seen(predictor, there, wanted))
 
 

@@ -27,7 +27,7 @@ from napari_pix2pix.io.paths import as_path, expand_paths, replacing, shown_name
 from napari_pix2pix.io.resumable import file_fingerprint
 
 _READ_COLUMNS = tuple(field.name for field in fields(ReadOptions))
-_COLUMNS = ("source", "target", "condition", "mask", "set", *_READ_COLUMNS)
+_COLUMNS = ("source", "target", "condition", "mask", "set", "group", *_READ_COLUMNS)
 _ALL_OR_NONE = ("source", "condition")
 _SETS = ("train", "validation")
 _DELIMITERS = ",;\t"  # spreadsheets use the list separator of their country
@@ -132,8 +132,9 @@ def read_table(
     """Read the pairs that a CSV file lists; names and errors give their line.
 
     The first line names the columns in any order: ``target`` and optionally ``source``,
-    ``condition``, ``mask``, ``set`` (train or validation) and the fields of `ReadOptions`, which
-    `options` stands for where a cell is empty. Paths are relative to the table.
+    ``condition``, ``mask``, ``set`` (train or validation), ``group`` (what is held out together,
+    such as a patient; a well by default) and the fields of `ReadOptions`, which `options` stands
+    for where a cell is empty. Paths are relative to the table.
     """
     return list_table(path, options=options).open(context)
 
@@ -153,7 +154,13 @@ def list_table(path: str | os.PathLike[str], *, options: ReadOptions | None = No
         files, notes = _list_row(path.parent, row, options or ReadOptions())
         chosen = sets.validation if row.cells["set"] == "validation" else sets.train
         chosen.extend(
-            replace(pair, name=f"{pair.name} ({row.where})", where=row.where) for pair in files
+            replace(
+                pair,
+                name=f"{pair.name} ({row.where})",
+                where=row.where,
+                named_group=row.cells["group"] or None,
+            )
+            for pair in files
         )
         sets.notes.extend(notes)
     return sets
@@ -259,7 +266,13 @@ def write_table(
                 for side, one in vars(pair).items()
                 if side in ("source", "target", "mask")
             }
-            more = {"condition": pair.condition, "set": name, **asdict(pair.options)}
+            well = pair.well and _beside(Path(pair.well), folder)
+            more = {
+                "condition": pair.condition,
+                "set": name,
+                "group": pair.named_group or well,
+                **asdict(pair.options),
+            }
             rows.append({key: text_cell(str(cell or "")) for key, cell in (paths | more).items()})
     used = [name for name in _COLUMNS if any(row[name] for row in rows)]
     with replacing(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:

@@ -33,6 +33,7 @@ class ReadOptions:
     source_channels: str | None = None  # by number or name, such as 0,DAPI; all by default
     target_channels: str | None = None
     wells: str | None = None  # of plates, such as "A1, B*"; all by default
+    acquisition: str | None = None  # of plates, by number or name; all by default
 
     def filled(self, others: ReadOptions) -> ReadOptions:
         """Return the same with those of `others` where none is given."""
@@ -61,10 +62,16 @@ class PairFiles:
     options: ReadOptions = field(default_factory=ReadOptions)
     halves: Direction | None = None  # where source and target are the halves of one image
     where: str = ""  # the line of a table, for messages
+    named_group: str | None = None  # that a table states
 
     @property
     def group(self) -> str | None:
-        """The well, whose fields are held out together."""
+        """What is held out together: what a table states, else the fields of the well."""
+        return self.named_group or self.well
+
+    @property
+    def well(self) -> str | None:
+        """The well that the pair lies in, with the folder of its plate; None without one."""
         wells = (None if path is None else well_of(path) for path in (self.source, self.target))
         return next(filter(None, wells), None)
 
@@ -192,13 +199,15 @@ def find_pairs(
     the first source belongs to the first target, whatever their names, and so do masks.
     """
     options = options or ReadOptions()
-    wells, options = options.wells, replace(options, wells=None)  # which the files show
+    chosen_fields = options.wells, options.acquisition
+    options = replace(options, wells=None, acquisition=None)  # which the files show
     matched: list[tuple[Path | None, Path]] = []
     notes: list[str] = []
     if source is None:
-        matched += [(None, path) for path in expand_paths(target, wells)]
+        matched += [(None, path) for path in expand_paths(target, *chosen_fields)]
     else:
-        sources, targets = expand_paths(source, wells), expand_paths(target, wells)
+        sources = expand_paths(source, *chosen_fields)
+        targets = expand_paths(target, *chosen_fields)
         chosen = options.source_channels is not None or options.target_channels is not None
         if matching == "order":
             matched += match_in_order(sources, targets, may_be_same=chosen)
@@ -207,7 +216,7 @@ def find_pairs(
             matched += with_source
     named_by = [source_path or target_path for source_path, target_path in matched]
     side = "target" if source is None else "source"
-    mask_paths = None if mask is None else expand_paths(mask, wells)
+    mask_paths = None if mask is None else expand_paths(mask, *chosen_fields)
     masks, mask_notes = _match_masks(named_by, mask_paths, side, matching)
     files = [
         PairFiles(source_path, target_path, mask_path, condition, name, options)

@@ -140,12 +140,14 @@ def _write_error(path: Path, error: OSError) -> FileError:
 
 
 @own_errors()
-def expand_paths(path: str | os.PathLike[str], wells: str | None = None) -> list[Path]:
+def expand_paths(
+    path: str | os.PathLike[str], wells: str | None = None, acquisition: str | None = None
+) -> list[Path]:
     """List the image files that a file, a folder, or a pattern with ``*`` names.
 
     A folder gives the images directly inside it, a plate its fields, in `wells` such as "A1, B*"
-    if they are given; an image in several OME-TIFF files is named once. Numbers are sorted by
-    value: a2 before a10.
+    and of one `acquisition` (its number or name) if they are given; an image in several OME-TIFF
+    files is named once. Numbers are sorted by value: a2 before a10.
     """
     path = as_stored(as_path(path))
     if path.is_dir() and not is_zarr(path):
@@ -169,7 +171,7 @@ def expand_paths(path: str | os.PathLike[str], wells: str | None = None) -> list
             raise FileError(f"No file matches {path}: check the pattern and put it in quotes.")
     else:
         raise FileError(f"There is no file or folder {path}: check its name.")
-    images = expand_plates(images, wells, path)
+    images = expand_plates(images, path, wells=wells, acquisition=acquisition)
     return _without_repeats(sorted(images, key=_natural_order))
 
 

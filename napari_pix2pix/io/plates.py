@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.io._acquisitions import Acquisition, choose_acquisition
 from napari_pix2pix.io._wells import choose_wells
 from napari_pix2pix.io.image_file import RECORD_KEY
 from napari_pix2pix.io.zarr_file import is_zarr, ome_attributes
@@ -60,25 +61,52 @@ def read_plate(path: Path) -> Plate | None:
         return Plate(path, attributes, {well: _fields_of(path, well) for well in wells})
 
 
-def expand_plates(images: Iterable[Path], wells: str | None, given: Path) -> list[Path]:
+def expand_plates(
+    images: Iterable[Path], given: Path, *, wells: str | None = None, acquisition: str | None = None
+) -> list[Path]:
     """Return images, and the fields of plates and wells in their place.
 
-    `wells` are names such as "A1, B*", or None for all; then all images must lie in plates, as
-    fields or labels. `given` is what the images were found by.
+    `wells` are names such as "A1, B*", `acquisition` is a number or name; None stands for all, else
+    all images must lie in plates, as fields or labels. `given` is what the images were found by.
     """
     found = [one for image in images for one in _find(image)]
     if wells is not None:
-        if not all(one.well for one in found):
-            raise InputError(
-                f"Wells are chosen from plates of OME-Zarr, and {given} is none: leave "
-                f"wells={wells!r} out, or list the pairs in a table."
-            )
+        _check_in_plates(found, given, "Wells", f"wells={wells!r}")
         chosen = choose_wells([one.well for one in found], wells, given)
         found = [one for one in found if one.well in chosen]
     expanded = [image for one in found for image in one.images()]
+    if acquisition is not None:
+        _check_in_plates(found, given, "Acquisitions", f"acquisition={acquisition!r}")
+        fields = ((image, _acquisition_of(image)) for image in expanded)
+        expanded = choose_acquisition(fields, acquisition, given)
     if not expanded:
         raise FileError(f"{given} holds no images: name a plate that does.")
     return expanded
+
+
+def _check_in_plates(found: Iterable[_Found], given: Path, what: str, option: str) -> None:
+    """Refuse to choose from images that lie in no plate."""
+    if not all(one.well for one in found):
+        raise InputError(
+            f"{what} are chosen from plates of OME-Zarr, and {given} is none: leave {option} out, "
+            "or list the pairs in a table."
+        )
+
+
+def _acquisition_of(path: Path) -> Acquisition | None:
+    """Return the acquisition of a field or its labels; None where its well states none."""
+    place = place_in_plate(image_of_labels(path))
+    if place is None:
+        return None
+    plate, row, column, field = place
+    with _damage_in_words(plate):
+        stated = (one for one in _images(plate, f"{row}/{column}") if str(one["path"]) == field)
+        number = next(stated, {}).get("acquisition")
+        if number is None:
+            return None
+        known = (_plate_attributes(plate) or {}).get("acquisitions") or []
+        names = (one.get("name") for one in known if one.get("id") == number)
+        return Acquisition(str(number), str(next(names, None) or ""))
 
 
 def plates_of(given: Path, images: Sequence[Path]) -> list[Plate]:

@@ -17,7 +17,7 @@ from napari_pix2pix.data.box import Box
 from napari_pix2pix.data.inputs import open_for_codec
 from napari_pix2pix.data.lazy_image import LazyImage
 from napari_pix2pix.data.object_parts import number_type, parts_to_arrays
-from napari_pix2pix.data.volumes import VolumeImage
+from napari_pix2pix.data.volumes import VolumeImage, as_seen
 from napari_pix2pix.errors import (
     FileError,
     InputError,
@@ -165,14 +165,17 @@ class Work:
         needs = measures_input(translator.generator, options.norm_statistics)
         self._reads_whole = needs and not job.plan.side
         self.measures = needs and not self._reads_whole
-        self.finds_objects = translator.finds_objects(options)
+        self.finds_objects = translator.finds_objects
 
     @property
     def kept_type(self) -> np.dtype[Any]:
         """The dtype of what is written of blocks."""
         planes = self.planes
         if self.finds_objects:
-            return number_type((planes.height, planes.width), planes.depth)
+            computed = as_seen(
+                self.translator.as_computed(planes, self.job.options), self.translator.ndim
+            )
+            return number_type((computed.height, computed.width), computed.depth)
         return self.translator.part_like(planes, self.job.options.output).dtype
 
     @classmethod
@@ -208,7 +211,8 @@ class Work:
         else:
             box = block.box
             if self.finds_objects:
-                box = box.grown(self.translator.object_halos(self.planes)[-1], self.job.plan.region)
+                reach = self.translator.object_reach(self.planes, self.job.options)[-1]
+                box = box.grown(reach, self.job.plan.region)
             seen = box_seen(self.translator, self.planes, self.job.options, box)
         return read_part(self.planes, block.frame, seen)
 

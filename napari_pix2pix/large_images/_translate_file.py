@@ -270,9 +270,21 @@ def _side(
     side = block_side(generator, generator.in_channels, grid, device=chosen, planes=planes.depth)
     if measures and not side:
         return 0  # what is measured fits into memory as a whole
-    halo = translator.object_halos(planes)[0]
+    if translator.finds_objects and options.resample:
+        side = _resampled_side(translator, planes, region, options, side)
+    halo = translator.object_reach(planes, options)[0]
     chunks = max(side, 2 * halo) // CHUNK if side else -(-max(region.size) // CHUNK)
     return min(max(chunks, 1) * CHUNK, _LARGEST)
+
+
+def _resampled_side(
+    translator: Translator, planes: LazyImage, region: Box, options: PredictOptions, side: int
+) -> int:
+    """Return the side of blocks, the larger ones of the image and of what is computed, `side`."""
+    computed = translator.resampled(planes, options)
+    scale = min(planes.height / computed.height, planes.width / computed.width)
+    # Where there are more pixels when it is computed, a block is smaller on the image's own grid.
+    return int((side or max(region.size)) * min(scale, 1.0)) or 1
 
 
 def _check_unchanged(work: Work, resumable: ResumableImage, source: Path) -> None:

@@ -170,14 +170,65 @@ def test_progress_rises_to_the_whole_area(model, small_parts):
     assert {total for _, total in told} == {9000} == {done[-1]}
 
 
-def test_objects_at_the_models_pixel_size_are_those_of_the_whole(model, tmp_path):
-    planes = planes_of(model, grains(70, 60, 8))
-    source = write_planes(tmp_path / "in.zarr", planes)
+@settings(
+    deadline=None, max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    size=st.tuples(st.integers(40, 100), st.integers(40, 100)),
+    pixel=st.sampled_from([0.37, 0.5, 1.0, 1.3, 2.0]),
+    chunk=st.integers(30, 70),
+    seed=st.integers(0, 100),
+)
+def test_objects_at_the_models_pixel_size_are_those_of_the_whole(
+    model, tmp_path_factory, size, pixel, chunk, seed
+):
+    folder = tmp_path_factory.mktemp("resampled")
+    planes = planes_of(model, grains(*size, seed))
+    source = write_planes(folder / "in.zarr", planes)
     other = copy(model)
-    other.pixel_size = PixelSize(0.5, 0.5)
-    size = {"resample": True, "pixel_size": 1.0}
-    made = apply(other, source, tmp_path / "out.zarr", PredictOptions(device="cpu", **size))
-    np.testing.assert_array_equal(made.reshape(70, 60), other(planes, **size)[0])
+    other.pixel_size = PixelSize(1.0, 1.0)
+    resampled = {"resample": True, "pixel_size": pixel}
+    whole = other(planes, **resampled)
+    assert whole.any()
+    options = PredictOptions(device="cpu", **resampled)
+    made = apply(other, source, folder / "out.zarr", options)
+    np.testing.assert_array_equal(made.reshape(size), whole[0])
+    lazy = other(da.from_array(planes, chunks=(1, 4, chunk, chunk)), **resampled)
+    np.testing.assert_array_equal(lazy.compute(scheduler="sync"), whole)
+
+
+def test_objects_of_volumes_at_the_models_pixel_size_are_those_of_the_whole(tmp_path, monkeypatch):
+    labels = np.stack([grains(36, 40, 6)] * 3)
+    codec = InstanceCodec.fit([labels[np.newaxis]], layout=Layout(), smallest=1, ndim=3)
+    source = codec.encode(labels[np.newaxis])
+    fields = {"channel_axis": 0, "ndim": 3, "target_kind": "instances", "smallest": 1}
+    model = make_model(source, labels, patch=16, depth=2, **fields)
+    model.generator, model.pixel_size = SameVolume(), PixelSize(1.0, 1.0, z=1.0)
+    options = {"resample": True, "pixel_size": 1.4, "plane_distance": 2.0}
+    whole = model(source, **options)
+    assert whole.max() > 20
+    lazy = model(da.from_array(source, chunks=(5, 2, 30, 40)), **options)
+    np.testing.assert_array_equal(lazy.compute(scheduler="sync"), whole)
+    monkeypatch.setattr("napari_pix2pix.inference.devices._VOLUME_BLOCK", 32)
+    write_image(tmp_path / "in.zarr", source, "CZYX")
+    chosen = PredictOptions(device="cpu", **options)
+    made = apply(model, tmp_path / "in.zarr", tmp_path / "out.zarr", chosen)
+    np.testing.assert_array_equal(made, whole)
+
+
+def test_objects_at_the_models_pixel_size_are_made_in_blocks(model, tmp_path, monkeypatch):
+    source = write_planes(tmp_path / "in.zarr", planes_of(model, grains(130, 120, 8)))
+    other, made, translate = copy(model), [], Work.translate
+    other.pixel_size = PixelSize(1.0, 1.0)
+
+    def counted(self, read, block, *measured):
+        made.append(block.box)
+        return translate(self, read, block, *measured)
+
+    monkeypatch.setattr(Work, "translate", counted)
+    options = PredictOptions(device="cpu", resample=True, pixel_size=1.5)
+    apply(other, source, tmp_path / "out.zarr", options, region="7:125,9:110")
+    assert len(made) == 16
 
 
 def test_a_region_ends_objects_and_numbers_them_from_one(model, tmp_path):

@@ -1,4 +1,6 @@
+import csv
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,6 +174,62 @@ def test_a_table_names_plates_and_wells(tmp_path):
     sets = read_table(tmp_path / "found.csv")
     assert (len(sets.train), len(sets.validation)) == (3, 1)
     assert len({pair.group for pair in sets.train}) == 2
+
+
+@pytest.mark.parametrize("wanted", ["2", "day 2", " Day 2 "])
+def test_an_acquisition_is_chosen_by_its_number_or_name(tmp_path, wanted):
+    later = ["A/1/1", "B/12/0"]
+    path = write_wells(tmp_path / "plate.zarr", FIELDS, labels=LABELS, later=later)
+    assert places(path, expand_paths(path, acquisition=wanted)) == later
+    assert places(path, expand_paths(path, "A", wanted)) == later[:1]
+    labels = path / "*" / "*" / "*" / "labels" / "nuclei"
+    options = ReadOptions(source_channels="0", acquisition=wanted)
+    pairs, _ = read_pairs(path, labels, mask=labels, options=options)
+    assert [pair.name for pair in pairs] == later
+
+
+def test_an_acquisition_that_is_not_there_is_refused(tmp_path):
+    path = write_wells(tmp_path / "plate.zarr", FIELDS, later=["A/1/1"])
+    with pytest.raises(
+        InputError, match=r"acquisition '3': choose from 1 \(day 1\), 2 \(day 2\)\."
+    ):
+        expand_paths(path, acquisition="3")
+    with pytest.raises(InputError, match=r"acquisition 'day 2': choose from 1 \(day 1\)\."):
+        expand_paths(path, "B", "day 2")
+    with pytest.raises(InputError, match="acquisition is empty: give its number or name"):
+        expand_paths(path, acquisition=" ")
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "a.npy", FIELDS["A/1/0"])
+    with pytest.raises(InputError, match="images is none: leave acquisition='1' out"):
+        expand_paths(tmp_path / "images", acquisition="1")
+    plain = write_wells_with_ome_zarr(tmp_path / "plain.zarr", {"A/1/0": FIELDS["A/1/0"]})
+    with pytest.raises(InputError, match="'1': its fields name none, so leave it out"):
+        expand_paths(plain, acquisition="1")
+
+
+def test_a_name_of_an_acquisition_goes_before_the_number_of_another(tmp_path):
+    path = write_wells(tmp_path / "plate.zarr", FIELDS, later=["A/1/1"])
+    group = zarr.open_group(path, mode="r+")
+    swapped = [{"id": 1, "name": "2"}, {"id": 2, "name": "1"}]
+    group.attrs["plate"] = {**group.attrs["plate"], "acquisitions": swapped}
+    assert places(path, expand_paths(path, acquisition="1")) == ["A/1/1"]
+
+
+def test_a_table_names_the_wells_and_may_name_other_groups(tmp_path):
+    plate(tmp_path)
+    options = ReadOptions(source_channels="0", target_channels="1", wells="A")
+    files, _ = find_pairs(tmp_path / "plate.zarr", tmp_path / "plate.zarr", options=options)
+    (tmp_path / "tables").mkdir()
+    table = tmp_path / "tables" / "found.csv"
+    write_table(table, files)
+    wells = [str(Path("..", "plate.zarr", "A", column)) for column in "112"]
+    with table.open(newline="") as lines:
+        assert [row["group"] for row in csv.DictReader(lines)] == wells
+    assert [pair.group for pair in read_table(table).train] == wells
+    table.write_text(table.read_text().replace(f",{wells[2]},", ",patient 7,"))
+    assert [pair.group for pair in read_table(table).train] == [*wells[:2], "patient 7"]
+    write_table(tmp_path / "again.csv", list_table(table).train)
+    assert [pair.group for pair in read_table(tmp_path / "again.csv").train][2] == "patient 7"
 
 
 def test_fields_that_are_named_one_by_one_are_no_plate(tmp_path):

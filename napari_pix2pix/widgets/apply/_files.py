@@ -68,6 +68,11 @@ class FilesForm(QWidget):
         for name, ending in _FORMATS.items():
             self.format.addItem(name, ending)
         self.format.setToolTip("What the results are written as. Both keep pixel size and axes.")
+        self.acquisition = QLineEdit()
+        self.acquisition.setPlaceholderText("all")
+        self.acquisition.setToolTip(
+            "For plates: only the fields of this acquisition, by its number or name."
+        )
         self.summary_of = QLineEdit(_SUMMARY)
         self.summary_of.setToolTip(
             "What is written of several samples (see Advanced), a file each: mean, std, and "
@@ -113,13 +118,16 @@ class FilesForm(QWidget):
         self._timer.start()
         self._show_state()
 
-    def choose(self, given: Path, out: Path, *, ending: str, overwrite: bool) -> None:
+    def choose(
+        self, given: Path, out: Path, *, ending: str, overwrite: bool, acquisition: str | None
+    ) -> None:
         """Show other files, another folder and format; raises `InputError`."""
         if self.format.findData(ending) < 0:
             raise InputError(f"ending must be {' or '.join(_FORMATS.values())}, got {ending!r}.")
         self.input.path, self.out.path = given, out
         self.format.setCurrentIndex(self.format.findData(ending))
         self.overwrite.setChecked(overwrite)
+        self.acquisition.setText(acquisition or "")
 
     def close_work(self) -> None:
         """Stop, and wait for the end of the block in progress."""
@@ -146,7 +154,8 @@ class FilesForm(QWidget):
             raise FileError(f"{out} is a file: choose a folder for the results.")
         ending = self.format.currentData()
         overwrite, summary = self.overwrite.isChecked(), self.summary_of.text()
-        return FilesRequest(model, options, given, out, ending, overwrite, summary)
+        acquisition = self.acquisition.text().strip() or None
+        return FilesRequest(model, options, given, out, ending, overwrite, summary, acquisition)
 
     def _on_apply(self) -> None:
         try:
@@ -206,10 +215,11 @@ class FilesForm(QWidget):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         label = QLabel("Input")
-        follow_font(label, self.summary_of)
+        follow_font(label, self.summary_of, self.acquisition)
         for field in (self.input, self.out):
             follow_font(label, field.line, field.browse)
         form.addRow(label, self.input)
+        form.addRow("Acquisition", self.acquisition)
         form.addRow("Results in", self.out)
         form.addRow("Format", self.format)
         form.addRow("Of samples", self.summary_of)

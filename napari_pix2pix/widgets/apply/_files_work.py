@@ -40,6 +40,7 @@ class FilesRequest:
     ending: str
     overwrite: bool
     summary: str  # what is written of several samples, such as "mean,std,q5"
+    acquisition: str | None = None  # of plates, by number or name; None for all
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def translate_files(
     from napari_pix2pix.large_images import FileTranslation
     from napari_pix2pix.large_images.outputs import prepare_outputs
 
-    inputs = expand_paths(request.given)
+    inputs = expand_paths(request.given, acquisition=request.acquisition)
     options = request.options
     tags = parse_summary(request.summary) if options.samples > 1 else []
     _make_results_folder(request.out)

@@ -43,6 +43,7 @@ class ApplySections(ApplyChoices):
         *,
         ending: str = ".tif",
         overwrite: bool = False,
+        acquisition: str | None = None,
     ) -> None:
         """Translate files into a folder; `files.ended` has the outcome, `files.summary` the rest.
 
@@ -57,13 +58,17 @@ class ApplySections(ApplyChoices):
         overwrite : bool
             Replace existing files; otherwise what this model has finished is kept, and what was
             interrupted is continued.
+        acquisition : str, optional
+            Of plates: only the fields of this acquisition, by its number or name.
 
         Raises
         ------
         InputError, FileError
             When there is no model that takes a source, or files are being translated.
         """
-        self.files.choose(Path(given), Path(out), ending=ending, overwrite=overwrite)
+        self.files.choose(
+            Path(given), Path(out), ending=ending, overwrite=overwrite, acquisition=acquisition
+        )
         self.files.start()
 
     def learn(self) -> None:

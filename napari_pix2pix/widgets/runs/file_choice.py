@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from napari_pix2pix.io.datasets import FileSets, list_aligned, list_table
-from napari_pix2pix.io.pair_files import Direction, Matching, find_pairs
+from napari_pix2pix.io.pair_files import Direction, Matching, ReadOptions, find_pairs
 from napari_pix2pix.io.paths import file_stem
 
 _MISSING = {
@@ -27,6 +27,7 @@ class FileChoice(BaseModel, frozen=True):
     target: Path | None = None
     mask: Path | None = None
     matching: Matching = "name"
+    acquisition: str | None = None  # of plates in folders; None for all
     path: Path | None = None  # the table, or the folder of A|B images
     direction: Direction = "AtoB"
     held_out: tuple[str, ...] | None = None  # names of pairs; None for those of the table or folder
@@ -52,7 +53,11 @@ class FileChoice(BaseModel, frozen=True):
         if self.origin == "folders":
             assert self.target is not None
             files, notes = find_pairs(
-                self.source, self.target, mask=self.mask, matching=self.matching
+                self.source,
+                self.target,
+                mask=self.mask,
+                options=ReadOptions(acquisition=self.acquisition),
+                matching=self.matching,
             )
             return FileSets(files, [], notes)
         assert self.path is not None

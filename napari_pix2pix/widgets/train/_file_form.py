@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHeaderView,
     QLabel,
+    QLineEdit,
     QTableWidget,
     QTableWidgetItem,
     QWidget,
@@ -129,6 +130,11 @@ class FileForm(QWidget):
         self.matching.addItem("by name", "name")
         self.matching.addItem("in order, the first with the first", "order")
         self.matching.setToolTip("How the files of source and target are matched.")
+        self.acquisition = QLineEdit()
+        self.acquisition.setPlaceholderText("all")
+        self.acquisition.setToolTip(
+            "Only the fields of this acquisition of a plate, by its number or name."
+        )
         self.direction = Choice()
         self.direction.addItem("left half → right half", "AtoB")
         self.direction.addItem("right half → left half", "BtoA")
@@ -159,6 +165,7 @@ class FileForm(QWidget):
             target=self.target.path if is_folders else None,
             mask=self.masks.path if is_folders else None,
             matching=self.matching.currentData(),
+            acquisition=(self.acquisition.text().strip() or None) if is_folders else None,
             path={"table": self.table.path, "aligned": self.aligned.path}.get(self._origin),
             direction=self.direction.currentData(),
             held_out=self._held_out,
@@ -168,6 +175,7 @@ class FileForm(QWidget):
         """Show a choice."""
         self.source.path, self.target.path = choice.source, choice.target
         self.masks.path = choice.mask
+        self.acquisition.setText(choice.acquisition or "")
         self.matching.setCurrentIndex(self.matching.findData(choice.matching))
         self.direction.setCurrentIndex(self.direction.findData(choice.direction))
         field = {"table": self.table, "aligned": self.aligned}.get(choice.origin)
@@ -197,6 +205,7 @@ class FileForm(QWidget):
             is_shown = widget in shown and (has_source or widget is not self.source)
             widget.setVisible(is_shown)
             label.setVisible(is_shown)
+        self._show_acquisition()
         self.setVisible(origin != "layers")
         self._on_path()
 
@@ -240,6 +249,12 @@ class FileForm(QWidget):
                 self._search.touch()
         self.changed.emit()
 
+    def _on_acquisition(self) -> None:
+        """Find the files if another acquisition is chosen, and not if the line loses the focus."""
+        if self.acquisition.isModified():
+            self.acquisition.setModified(False)
+            self._on_path()
+
     def _on_due(self) -> None:
         choice = self.choice()
         if choice is not None:
@@ -250,6 +265,7 @@ class FileForm(QWidget):
         self.error.set_text("")
         self.notes.set_text("\n".join(listed.notes))
         self.list.show_files(listed)
+        self._show_acquisition()
         self._show_count()
         self.changed.emit()
 
@@ -263,6 +279,13 @@ class FileForm(QWidget):
         self._show_count()
         self.changed.emit()
 
+    def _show_acquisition(self) -> None:
+        """Offer to choose an acquisition where there is a plate, or one is chosen."""
+        is_plate = self.listed is not None and any(one.well for one in self.listed.files)
+        is_shown = self._origin == "folders" and (is_plate or bool(self.acquisition.text()))
+        for widget in (self.acquisition, self._labels[self.acquisition]):
+            widget.setVisible(is_shown)
+
     def _show_count(self) -> None:
         assert self.listed is not None
         held = sum(self.listed.held_out)
@@ -274,6 +297,7 @@ class FileForm(QWidget):
             field.changed.connect(self._on_path)
         for box in (self.matching, self.direction):
             box.currentIndexChanged.connect(self._on_path)
+        self.acquisition.editingFinished.connect(self._on_acquisition)
         self.list.ticked.connect(self._on_ticked)
         self._search.due.connect(self._on_due)
         self._search.finished.connect(self._on_listed)
@@ -285,6 +309,7 @@ class FileForm(QWidget):
             "target": self.target,
             "mask": self.masks,
             "match": self.matching,
+            "acquisition": self.acquisition,
             "table": self.table,
             "folder": self.aligned,
             "direction": self.direction,
@@ -294,6 +319,8 @@ class FileForm(QWidget):
         for line, (text, widget) in enumerate(rows.items()):
             self._labels[widget] = label = QLabel(text)
             label.setToolTip(widget.toolTip())
+            if isinstance(widget, QLineEdit):
+                follow_font(label, widget)
             if isinstance(widget, PathField):
                 follow_font(label, widget.line, widget.browse)
             grid.addWidget(label, line, 0)

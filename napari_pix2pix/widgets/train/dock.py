@@ -146,6 +146,7 @@ class TrainDock(QWidget):
         *,
         mask: str | os.PathLike[str] | None = None,
         matching: Matching = "name",
+        acquisition: str | None = None,
     ) -> None:
         """Train on files, which are listed at once.
 
@@ -155,6 +156,8 @@ class TrainDock(QWidget):
             A file, a folder or a pattern each; without a source see `set_source`.
         matching : {"name", "order"}
             Whether files belong together by their names, or as they are sorted.
+        acquisition : str, optional
+            Of plates: only the fields of this acquisition, by its number or name.
 
         Raises
         ------
@@ -163,7 +166,12 @@ class TrainDock(QWidget):
         """
         paths = [None if path is None else Path(path) for path in (source, target, mask)]
         choice = FileChoice(
-            origin="folders", source=paths[0], target=paths[1], mask=paths[2], matching=matching
+            origin="folders",
+            source=paths[0],
+            target=paths[1],
+            mask=paths[2],
+            matching=matching,
+            acquisition=acquisition,
         )
         self.view.form.data.set_files(choice)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import warnings
@@ -183,6 +184,9 @@ def test_wells_are_chosen_for_training_validation_and_scores(plate, model, tmp_p
     run("evaluate", model, plate, plate, *CHANNELS, "--wells", "B1", "--csv", table)
     names = [line.partition(",")[0] for line in table.read_text().splitlines()]
     assert names == ["image", "all", "B/1/0", "B/1/1"]
+    with table.open(newline="") as lines:
+        groups = [row["group"] for row in csv.DictReader(lines)]
+    assert groups == ["", *[str(plate / "B" / "1")] * 2]
     for wells, sentence in (("B9", "has no well 'B9'"), ("", "names no well")):
         words = "apply", model, plate, "-o", tmp_path / "made.zarr", "--wells", wells
         assert sentence in run(*words, code=2).stderr
@@ -191,6 +195,30 @@ def test_wells_are_chosen_for_training_validation_and_scores(plate, model, tmp_p
     assert "Wells are chosen from plates" in run(*words, code=2).stderr
     words = "train", "--aligned", tmp_path, "-o", out, "--wells", "A1"
     assert "--wells can't be given with it" in run(*words, "--overwrite", code=2).stderr
+
+
+def test_an_acquisition_is_chosen_for_applying_training_and_scores(model, tmp_path):
+    path = write_wells(tmp_path / "plate.zarr", images(), later=["A/1/1", "B/1/1"])
+    chosen = "--acquisition", "day 2"
+    made = tmp_path / "made.zarr"
+    run("apply", model, path, "-o", made, *chosen)
+    assert [one.relative_to(made).as_posix() for one in expand_paths(made)] == ["A/1/1", "B/1/1"]
+    report = tmp_path / "report.html"
+    words = *CHANNELS, *chosen, "--json", "--report", report, "--samples", "0"
+    said = json.loads(run("evaluate", model, path, path, *words).stdout)
+    named = [(image["name"], image["group"]) for image in said["images"]]
+    assert named == [(name, str(path / name[:3])) for name in ("A/1/1", "B/1/1")]
+    assert "<th>group</th>" in report.read_text()
+    table = tmp_path / "found.csv"
+    words = *CHANNELS, *chosen, "--validate", path / "B" / "1", path / "B" / "1"
+    said = run(
+        "train", path, path, "-o", tmp_path / "a.safetensors", *words, "--write-pairs", table
+    )
+    assert "3 pairs" in said.stdout
+    words = "apply", model, path, "-o", tmp_path / "b.zarr", "--acquisition", "day 3"
+    assert "choose from 1 (day 1), 2 (day 2)." in run(*words, code=2).stderr
+    words = "train", "--aligned", tmp_path, "-o", tmp_path / "a.safetensors", *chosen
+    assert "--acquisition can't be given with it" in run(*words, code=2).stderr
 
 
 def test_labels_of_a_plate_are_learnt_and_made_as_labels(tmp_path):

@@ -74,6 +74,17 @@ def test_of_the_wells_that_are_chosen_a_plate_is_made(dock, qtbot, model, tmp_pa
     assert translate(dock, qtbot, plate / "A" / "2", tmp_path / "out").kept == 1
 
 
+def test_of_the_acquisition_that_is_chosen_a_plate_is_made(dock, qtbot, model, tmp_path):
+    dock.set_model(models().remember(model, "inverter"))
+    fields = {name: gray_noise(1, 40, 48) for name in ("A/1/0", "A/1/1")}
+    plate = write_wells(tmp_path / "plate.zarr", fields, later=["A/1/1"])
+    summary = translate(dock, qtbot, plate, tmp_path / "out", acquisition="day 2")
+    assert summary.written == (tmp_path / "out" / "plate.zarr" / "A" / "1" / "1",)
+    with qtbot.waitSignal(dock.files.ended, timeout=30_000) as ended:
+        dock.apply_to_files(plate, tmp_path / "out", acquisition="3")
+    assert "choose from 1 (day 1), 2 (day 2)." in ended.args[0]
+
+
 def test_quantiles_of_samples_are_written(dock, qtbot, model, folder, tmp_path):
     dock.set_model(models().remember(model, "inverter"))
     dock.options = PredictOptions(turns=8, samples=8)

@@ -7,6 +7,7 @@ import tifffile
 from helpers import TINY, gray_noise
 from napari.settings import get_plugin_settings
 from npe2 import PluginManifest
+from plate_files import write_wells
 from qtpy.QtCore import Qt
 
 import napari_pix2pix
@@ -74,6 +75,25 @@ def test_files_that_are_typed_are_listed_in_a_thread(data, folders, qtbot):
     data.files.target.path = folders[1].with_name("nothing")
     qtbot.waitUntil(lambda: bool(data.files.error.text()))
     assert "There is no file or folder" in data.files.error.text()
+
+
+def test_the_acquisition_of_a_plate_is_chosen(data, folders, tmp_path, qtbot):
+    fields = {name: gray_noise(1, 40, 48) for name in ("A/1/0", "A/1/1", "B/1/0")}
+    plate = write_wells(tmp_path / "plate.zarr", fields, later=["A/1/1"])
+    data.set_files(FileChoice(origin="folders", source=folders[0], target=folders[1]))
+    assert data.files.acquisition.isHidden()
+    data.set_files(FileChoice(origin="folders", source=plate, target=plate))
+    assert not data.files.acquisition.isHidden()
+    data.files.acquisition.clear()
+    qtbot.keyClicks(data.files.acquisition, "day 2")
+    qtbot.keyClick(data.files.acquisition, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: data.files.listed is not None)
+    assert [one.name for one in data.files.listed.files] == ["A/1/1"]
+    assert data.files.listed.remembered().acquisition == "day 2"
+    with pytest.raises(InputError, match=r"choose from 1 \(day 1\), 2 \(day 2\)"):
+        data.set_files(
+            FileChoice(origin="folders", source=plate, target=plate, acquisition="day 3")
+        )
 
 
 def test_conditions_are_shown_where_a_pair_has_one(data, folders, tmp_path):
