@@ -204,6 +204,7 @@ def prepare(
             *codecs,
             patches=patch_count(opened, areas, config.patch, planes),
             alignment=alignment,
+            z_context=config.z_context,
         ),
         notes=tuple(note for note in dict.fromkeys((*notes, *warnings)) if note),
         warnings=tuple(warning for warning in warnings if warning),

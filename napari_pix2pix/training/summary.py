@@ -24,14 +24,15 @@ def summarise(
     *,
     patches: int,
     alignment: Alignment,
+    z_context: int = 0,
 ) -> str:
-    """Describe a training set, its held-out part included.
+    """Describe a training set, its held-out part included; of sources with neighbours, how many.
 
     ``16-bit images to 3 classes, 1 pair of 96 x 80 pixels, 37 training patches, shift unknown``
     """
     first = pairs[0]
     has_source = bool(first.source.channels)
-    given = _describe_values(first.source, source) if has_source else "noise"
+    given = _describe_values(first.source, source, z_context) if has_source else "noise"
     count = plural(len(pairs), "pair" if has_source else "image")
     frames = sum(pair.frames for pair in pairs)
     if frames > len(pairs):
@@ -58,6 +59,7 @@ def describe_pairs(
     patches: int,
     alignment: Alignment,
     names: tuple[str, str] | None = None,
+    z_context: int = 0,
 ) -> str:
     """Describe a training set in sentences, with the names of the first pair's images.
 
@@ -77,7 +79,7 @@ def describe_pairs(
         size += f", {plural(frames, 'frame')}"
     sides = f"{made}, {_in_words(first.target, target)}"
     if first.source.channels:
-        sides = f"{given}, {size}, {_in_words(first.source, source)} → {sides}"
+        sides = f"{given}, {size}, {_in_words(first.source, source, z_context)} → {sides}"
     else:
         sides = f"{sides}, {size}"
     words = [f"{sides}."]
@@ -89,14 +91,15 @@ def describe_pairs(
     return " ".join(words)
 
 
-def _in_words(image: LazyImage, codec: Codec) -> str:
+def _in_words(image: LazyImage, codec: Codec, z_context: int = 0) -> str:
     if isinstance(codec, ClassCodec):
         return plural(len(codec.values), "class")
     if codec.kind == "instances":
         return "objects"
+    channels, planes = _without_neighbours(image.channels, z_context)
     if image.layout.rgb:
-        return "RGB"
-    return "one channel" if image.channels == 1 else plural(image.channels, "channel")
+        return f"RGB{planes}"
+    return ("one channel" if channels == 1 else plural(channels, "channel")) + planes
 
 
 def _alignment_in_words(alignment: Alignment) -> str:
@@ -108,12 +111,19 @@ def _alignment_in_words(alignment: Alignment) -> str:
     return f"Aligned within {max(math.ceil(10 * distance), 1) / 10:.1f} px."
 
 
-def _describe_values(image: LazyImage, codec: Codec) -> str:
+def _without_neighbours(channels: int, z_context: int) -> tuple[int, str]:
+    """Return the channels of one plane, and words for how many planes are seen at a time."""
+    planes = 2 * z_context + 1
+    return channels // planes, f" in {planes} planes" if z_context else ""
+
+
+def _describe_values(image: LazyImage, codec: Codec, z_context: int = 0) -> str:
     if isinstance(codec, ClassCodec):
         return plural(len(codec.values), "class")
     if codec.kind == "instances":  # without a number, which is known of the sampled blocks alone
         return "instances"
-    return describe_images(image.channels, image.layout, image.dtype)
+    channels, planes = _without_neighbours(image.channels, z_context)
+    return describe_images(channels, image.layout, image.dtype) + planes
 
 
 def describe_images(channels: int, layout: Layout, dtype: DTypeLike | None) -> str:

@@ -92,6 +92,15 @@ def test_pairs_are_described_in_words(alignment, words):
     )
 
 
+def test_neighbours_of_a_plane_are_no_channels():
+    pair = open_pair(Pair(flat(5, 9, 9), flat(5, 9, 9), name="phase -> DAPI"), 1)
+    how = {"patches": 1, "alignment": UNKNOWN, "z_context": 1}
+    said = describe_pairs([pair], IMAGE, IMAGE, **how)
+    assert said.startswith("phase, 9 x 9, 5 frames, one channel in 3 planes → DAPI, one channel.")
+    assert " in 3 planes to " in summarise([pair], IMAGE, IMAGE, **how)
+    assert "channel" not in summarise([pair], IMAGE, IMAGE, **how)
+
+
 def test_pairs_without_a_source_have_no_alignment():
     pair = Pair(None, flat(3, 9, 9), name="cells")
     said = describe_pairs([open_pair(pair)], NO_SOURCE, CLASSES, patches=1, alignment=UNKNOWN)

@@ -82,6 +82,7 @@ def summarise_pairs(
         patches=patch_count(data.opened, data.areas, data.config.patch),
         alignment=data.alignment,
         names=names,
+        z_context=data.config.z_context,
     )
     told = (*data.warnings, data.held_out)
     return PairSummary(
