@@ -242,22 +242,19 @@ def _runner(
     before: Callable[[Tile], None],
 ) -> Callable[[Tensor, slice, slice], Tensor]:
     """Return what runs a network and keeps rows and columns of its output."""
-    # Layer by layer, only what a part needs is computed; others are run as a whole.
+    # Layer by layer, only what a part needs is computed; others are run as a whole. What is
+    # compiled is so for all sizes once: parts would each be compiled anew.
+    whole = compiled(generator) if options.compile else None
     if generator.ndim == 3:
-        return partial(run_volume, generator, tile=depth_tile, before=before)
+        return partial(run_volume, generator, tile=depth_tile, before=before, compiled=whole)
     if isinstance(generator, ExternalNetwork):
         return partial(_run_whole, generator)
-    return (
-        partial(_run_whole, compiled(generator))
-        if options.compile
-        else partial(run_part, generator)
-    )
+    return partial(run_part, generator) if whole is None else partial(_run_whole, whole)
 
 
 def _run_whole(
     network: Callable[[Tensor], Tensor], planes: Tensor, rows: slice, columns: slice
 ) -> Tensor:
-    # Compiled for all sizes once; parts would each be compiled anew.
     return network(planes)[..., rows, columns]
 
 

@@ -29,11 +29,6 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
         _check_external(options, generator)
     can_drop = _has(generator, nn.Dropout)
     condition_index(predictor.conditions, options.condition)
-    if predictor.ndim == 3 and options.compile:
-        raise InputError(
-            "A network of volumes is not compiled, since only the part that is needed is run of "
-            "it: turn compile off."
-        )
     if options.dropout and not can_drop:
         raise InputError("This model has no dropout layers: leave dropout off.")
     if options.norm_statistics == "per-image" and not _has(

@@ -40,17 +40,21 @@ def run_volume(
     columns: slice,
     tile: int | None,
     before: Callable[[Tile], None] | None = None,
+    compiled: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Return the rows and columns of a network's output, (B, K, Z, h, w), of all planes of `x`.
 
-    `before` is told of each window before it is run; its rows are planes.
+    `before` is told of each window before it is run; its rows are planes. What is `compiled` of the
+    network is run on whole windows.
     """
     depth, parts = x.shape[2], []
     for cut in depth_grid(generator, depth, tile).tiles():
         if before is not None:
             before(cut)
         window, planes = _window(x, cut, depth), cut.crop.rows
-        if isinstance(generator, DiscriminatorMap | ExternalNetwork):
+        if compiled is not None:
+            parts.append(compiled(window)[:, :, planes, rows, columns])
+        elif isinstance(generator, DiscriminatorMap | ExternalNetwork):
             parts.append(generator(window)[:, :, planes, rows, columns])
         else:
             parts.append(run_part(generator, window, planes, rows, columns))

@@ -47,6 +47,30 @@ def test_sizes_and_tiles_share_what_is_compiled(gray, monkeypatch):
     assert 1 <= len(graphs) <= 2  # a batch of one is a case of its own
 
 
+def test_volumes_are_compiled_once_for_all_sizes_and_tiles(monkeypatch):
+    graphs = []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    compile_ = torch.compile
+    monkeypatch.setattr(
+        acceleration.torch, "compile", lambda net, **how: compile_(net, backend=backend, **how)
+    )
+    source = noise(6, 32, 32)
+    volumes = train(source, 1 - source, **{**TINY, "ndim": 3, "patch": 24, "depth": 2})
+    helpers.as_if_trained(volumes.generator)
+    how = {"device": "cpu", "output": "float"}
+    for size in ((13, 18, 41), (17, 33, 25)):
+        image = noise(*size)
+        made = volumes(image, compile=True, tile=8, **how)
+        np.testing.assert_allclose(made, volumes(image, tile=0, **how), atol=1e-5)
+    assert 1 <= len(graphs) <= 2  # a batch of one is a case of its own
+    turned = volumes(image, compile=True, tile=8, turns=8, **how)
+    np.testing.assert_allclose(turned, volumes(image, tile=0, turns=8, **how), atol=1e-5)
+
+
 @pytest.mark.skipif(not HAS_COMPILER, reason="there is no C++ compiler")
 def test_it_is_really_compiled(gray):
     how = {"device": "cpu", "output": "float"}

@@ -425,11 +425,6 @@ def test_what_is_no_volume_is_refused():
         train(plane, plane, **TINY)
 
 
-def test_volumes_are_not_compiled(model):
-    with pytest.raises(InputError, match="A network of volumes is not compiled"):
-        model(noise(4, 8, 8), compile=True)
-
-
 @pytest.fixture
 def sized(model, monkeypatch):
     """Return a model whose voxels are 1 µm wide, in planes 2 µm apart."""
