@@ -84,7 +84,8 @@ def _read_listing(listing: HubListing) -> ListedModel:
     if listing.header is None:
         return ListedModel(path, problem=listing.problem)
     try:
-        info = ModelInfo.from_header(listing.header, path).holding(listing.tensors)
+        with own_errors():
+            info = ModelInfo.from_header(listing.header, path).holding(listing.tensors)
     except Pix2PixError as error:
         return ListedModel(path, problem=str(error))
     return ListedModel(path, replace(info, origin=listing.name))
@@ -92,7 +93,8 @@ def _read_listing(listing: HubListing) -> ListedModel:
 
 def _read(path: Path) -> ListedModel:
     try:
-        return ListedModel(path, _read_info(path))
+        with own_errors():  # one odd file hides no other
+            return ListedModel(path, _read_info(path))
     except Pix2PixError as error:
         return ListedModel(path, problem=str(error))
 

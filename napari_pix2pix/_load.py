@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_pix2pix.data.codecs import ImageCodec, range_of_dtype
 from napari_pix2pix.data.layouts import Layout
-from napari_pix2pix.errors import FileError, InputError, own_errors
+from napari_pix2pix.errors import ConfigError, FileError, InputError, own_errors
 from napari_pix2pix.external.models import load_external
 from napari_pix2pix.io.hub import HubFile, fetch_model, is_hub_name
 from napari_pix2pix.io.model_file import read_container
@@ -130,12 +130,8 @@ def load(
     check_weights(tensors, info, path)
     try:
         translator = Translator(tensors, info)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise FileError(
-            f"{path} is a napari-pix2pix file, but its content does not fit together "
-            f"({reason[:200]}): take another copy, or the version that wrote it."
-        ) from error
+    except (InputError, ConfigError) as error:
+        raise FileError(f"{path} is damaged, or of another version. {error}") from error
     return translator if weights is None else translator.with_weights(weights)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from napari_pix2pix.data.codecs import Output
 from napari_pix2pix.data.lazy_image import EmptyImage, LazyImage, as_lazy_image
 from napari_pix2pix.data.resampling import ResampledImage
 from napari_pix2pix.data.volumes import as_seen
-from napari_pix2pix.errors import InputError, own_errors
+from napari_pix2pix.errors import InputError, Pix2PixError, is_out_of_memory, own_errors
 from napari_pix2pix.export.files import EXPORT_ENDINGS, check_credits, export_model
 from napari_pix2pix.inference.checks import check_options, warn_of_pixel_size, warn_of_type
 from napari_pix2pix.inference.devices import choose_device
@@ -51,6 +52,21 @@ from napari_pix2pix.training.state import (
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+@contextmanager
+def _fitting_together() -> Iterator[None]:
+    """Refuse weights that are not those of the model that is described."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if isinstance(error, Pix2PixError) or is_out_of_memory(error):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(
+            f"These weights and what is said of their model do not fit together ({reason}): take "
+            "both from one model."
+        ) from error
 
 
 class Translator(ImagePredictor):
@@ -89,22 +105,25 @@ class Translator(ImagePredictor):
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], info: ModelInfo) -> None:
-        self.info = info.holding(tensors)
-        self._tensors = dict(tensors)
-        self._applied = info.applied_weights(tensors)
-        if info.has_discriminator != any(name.startswith("discriminator.") for name in tensors):
-            raise ValueError(f"has_discriminator is {info.has_discriminator}, unlike its weights")
-        super().__init__(
-            self._build_generator(),
-            info.source_codec,
-            info.target_codec,
-            conditions=info.conditions,
-            z_context=info.config.z_context,
-            noise_channels=info.config.noise_channels,
-            noise=info.config.noise,
-            usual=self._build_usual(),
-            pixel_size=info.made_for.pixel_size,
-        )
+        with _fitting_together():
+            self.info = info.holding(tensors)
+            self._tensors = dict(tensors)
+            self._applied = info.applied_weights(tensors)
+            if info.has_discriminator != any(name.startswith("discriminator.") for name in tensors):
+                raise ValueError(
+                    f"has_discriminator is {info.has_discriminator}, unlike its weights"
+                )
+            super().__init__(
+                self._build_generator(),
+                info.source_codec,
+                info.target_codec,
+                conditions=info.conditions,
+                z_context=info.config.z_context,
+                noise_channels=info.config.noise_channels,
+                noise=info.config.noise,
+                usual=self._build_usual(),
+                pixel_size=info.made_for.pixel_size,
+            )
 
     def __repr__(self) -> str:
         return f"<Translator {self.info}>"

@@ -1,5 +1,7 @@
 """A folder of models is listed, with those that can't be read."""
 
+import os
+
 import pytest
 from foreign_models import onnx_file
 from helpers import make_model, noise
@@ -37,3 +39,12 @@ def test_models_of_other_programs_are_listed(tmp_path):
 def test_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileError, match="is no folder"):
         list_models(tmp_path / "missing")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_pipes_and_files_that_fail_oddly_hide_no_other(tmp_path, monkeypatch):
+    for name in ("a.safetensors", "b.pth", "c.safetensors"):
+        os.mkfifo(tmp_path / name)
+    assert all("is a pipe, not a file" in one.problem for one in list_models(tmp_path))
+    monkeypatch.setattr("napari_pix2pix._list_models.read_model_info", lambda _: {}["a"])
+    assert all("(KeyError: 'a')" in one.problem for one in list_models(tmp_path))

@@ -6,7 +6,7 @@ import helpers
 import numpy as np
 import pytest
 import torch
-from helpers import noise
+from helpers import make_model, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -395,3 +395,17 @@ def test_a_thread_that_can_not_begin_is_memory_that_ran_out(translator, monkeypa
         translator(noise(96, 96), tile=32)
     with pytest.raises(DeviceError, match="Memory ran out while the image was translated"):
         translator.spread(noise(96, 96), 2, turns=8, tile=32)
+
+
+def test_weights_that_do_not_fit_their_description_are_refused():
+    image = noise(40, 40)
+    model = make_model(image, 1 - image)
+    tensors = model.tensors
+    name = next(one for one in tensors if one.startswith(model.info.applied_weights(tensors)))
+    in_numpy = {one: value.numpy() for one, value in tensors.items()}
+    without_one = {one: value for one, value in tensors.items() if one != name}
+    for weights in ({}, 5, in_numpy, without_one):
+        with pytest.raises(InputError, match="do not fit together"):
+            Translator(weights, model.info)
+    with pytest.raises(InputError, match="do not fit together"):
+        Translator(tensors, None)

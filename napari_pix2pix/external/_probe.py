@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 import torch
 
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import FileError, Remedy, rounded
 from napari_pix2pix.external._engines import OnnxEngine
 from napari_pix2pix.external._network import End, PlaneSizes, Sizes, SteppedNetwork
 from napari_pix2pix.io.onnx_reading import OnnxFile
+from napari_pix2pix.io.read_limits import VARIABLE, read_limit
 
 _STRIDES = 1, 2, 4, 8, 16, 32, 64, 128, 256
 _MOST_OF_VOLUMES = 32  # of their strides: larger volumes take too long to be tried
+_BYTES = 4  # of a number in floating point
 _LEAST, _LEAST_PLANES = 64, 16  # pixels and planes of the smallest image that is tried
 
 
@@ -77,9 +80,23 @@ def _first_that_fits(onnx: OnnxFile, given: End, made: End, tried: Sequence[Size
     ) from problem
 
 
+def _check_window(onnx: OnnxFile, shape: tuple[int, ...]) -> None:
+    """Refuse a window that a file costs nothing to claim, and that no memory holds."""
+    needed, most = _BYTES * prod(shape), read_limit()
+    if needed > most:
+        raise FileError(
+            f"{onnx.path} takes windows of {' x '.join(map(str, shape[2:]))} pixels alone, "
+            f"{rounded(needed / 1e6, 3)} MB of source, and at most {rounded(most / 1e6, 3)} MB are "
+            f"tried: export it with free or smaller sides, or raise the limit ({VARIABLE}, in MB).",
+            remedies=(Remedy.READ_LIMIT,),
+        )
+
+
 def _try(onnx: OnnxFile, given: End, made: End, sizes: Sizes) -> None:
-    network = SteppedNetwork(OnnxEngine.of(onnx), given, made, sizes)
     depth = () if sizes.planes is None else (sizes.planes.least,)
-    planes = network(torch.zeros(1, given.channels, *depth, sizes.least, sizes.least))
+    shape = (1, given.channels, *depth, sizes.least, sizes.least)
+    _check_window(onnx, shape)
+    network = SteppedNetwork(OnnxEngine.of(onnx), given, made, sizes)
+    planes = network(torch.zeros(shape))
     if planes.shape[1] != made.channels:
         raise FileError(f"{onnx.path} makes {planes.shape[1]} channels, and says {made.channels}.")

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from napari_pix2pix.data.codecs import ImageCodec
-from napari_pix2pix.errors import FileError, InputError, plural
+from napari_pix2pix.errors import FileError, InputError, Pix2PixError, is_out_of_memory, plural
 from napari_pix2pix.external._codecs import own_names, package_codec, plain_codec, target_codec
 from napari_pix2pix.external._description import (
     Architecture,
@@ -43,6 +43,9 @@ from napari_pix2pix.training.summary import describe_images
 
 __all__ = ["ExternalTranslator", "load_external"]
 
+# What torch, numpy and ONNX Runtime raise of sizes that no network can have.
+_UNFIT = (RuntimeError, ValueError, OverflowError, TypeError, KeyError, AttributeError)
+
 
 def load_external(
     path: Path, *, dtype: str | None = None, halo: int | None = None
@@ -73,6 +76,19 @@ def load_external(
     InputError
         When the file says itself what is given.
     """
+    try:
+        return _load_external(path, dtype, halo)
+    except _UNFIT as error:
+        if isinstance(error, Pix2PixError) or is_out_of_memory(error):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise FileError(
+            f"{path} can't be applied: what it says of its network does not fit it ({reason}); use "
+            "another copy of it."
+        ) from error
+
+
+def _load_external(path: Path, dtype: str | None, halo: int | None) -> ExternalTranslator:
     if path.suffix.lower() == ONNX_ENDING:
         onnx = read_onnx(path)
         return (

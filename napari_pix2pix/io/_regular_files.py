@@ -27,8 +27,11 @@ def is_regular(path: Path) -> bool:
         return False
 
 
-def check_readable(path: Path) -> None:
-    """Refuse a path that leads neither to a regular file nor to a folder; a link is followed."""
+def check_readable(path: Path, wanted: str = "an image") -> None:
+    """Refuse a path that leads neither to a regular file nor to a folder; a link is followed.
+
+    A message says that `wanted` is to be named.
+    """
     shown = _shown(path)
     try:
         found = path.lstat()
@@ -47,7 +50,7 @@ def check_readable(path: Path) -> None:
         reason = getattr(error, "strerror", None) or error
         raise FileError(f"{shown} can't be read: {reason}; name another file.") from error
     if (kind := _KINDS.get(stat.S_IFMT(found.st_mode))) is not None:
-        raise FileError(f"{shown} is {kind}, not a file: name an image.")
+        raise FileError(f"{shown} is {kind}, not a file: name {wanted}.")
 
 
 def check_inside(path: Path, folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import get_args
 
 from napari_pix2pix.data.pair import Pair
 from napari_pix2pix.errors import FileError, InputError, Pix2PixError, own_errors
+from napari_pix2pix.io._regular_files import check_readable
 from napari_pix2pix.io.csv_cells import cell_text, text_cell
 from napari_pix2pix.io.pair_files import (
     Direction,
@@ -24,6 +25,7 @@ from napari_pix2pix.io.pair_files import (
     paths_of,
 )
 from napari_pix2pix.io.paths import as_path, expand_paths, replacing, shown_name
+from napari_pix2pix.io.read_limits import check_table
 from napari_pix2pix.io.resumable import file_fingerprint
 
 _READ_COLUMNS = tuple(field.name for field in fields(ReadOptions))
@@ -186,10 +188,10 @@ def _rows(path: Path) -> Iterator[_Row]:
 
 
 def _read_text(path: Path) -> str:
+    check_readable(path, "a table of pairs")
+    check_table(path)
     try:
         return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FileError(f"There is no file {path}; check its name and folder.") from None
     except UnicodeDecodeError:
         raise FileError(f"{path} is not text in UTF-8: save the table as CSV in UTF-8.") from None
     except OSError as error:

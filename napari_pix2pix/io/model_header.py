@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from napari_pix2pix import __version__
 from napari_pix2pix.errors import FileError
+from napari_pix2pix.io._regular_files import check_readable, is_regular
 
 FORMAT_NAME = "napari-pix2pix"
 FORMAT_VERSION = 2
@@ -82,6 +83,8 @@ def is_foreign(path: str | os.PathLike[str]) -> bool:
 def is_torch_file(path: str | os.PathLike[str]) -> bool:
     """Whether a file is PyTorch's: by its first bytes, or else by its ending."""
     path = Path(path)
+    if not is_regular(path):  # to open a pipe waits for whoever writes to it
+        return False
     try:
         with path.open("rb") as file:
             start = file.read(9)
@@ -100,6 +103,8 @@ def is_external(path: str | os.PathLike[str]) -> bool:
     path = Path(path)
     if path.is_dir():
         return any((path / name).is_file() for name in DESCRIPTIONS)
+    if path.exists() and not is_regular(path):  # a pipe or a device, whatever its name
+        return False
     if path.suffix.lower() == ".onnx" or path.name in DESCRIPTIONS:
         return True
     if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):
@@ -135,11 +140,10 @@ def _check_kind(path: Path) -> None:
     """Refuse what is not a safetensors file, without unpickling any of it."""
     if path.is_dir():
         raise FileError(f"Can't read {path}: it is a folder; give a model file.")
+    check_readable(path, "a model file")
     try:
         with path.open("rb") as file:
             start = file.read(9)
-    except FileNotFoundError:
-        raise FileError(f"There is no file {path}; check its name and folder.") from None
     except OSError as error:
         raise FileError(
             f"Can't read {path}: {error.strerror or error}; check the file and its permissions."

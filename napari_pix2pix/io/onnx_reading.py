@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pix2pix.errors import FileError
+from napari_pix2pix.io._regular_files import check_readable
 from napari_pix2pix.io.libraries import needing
 from napari_pix2pix.io.onnx_file import open_session
 
@@ -45,6 +46,7 @@ class OnnxFile:
 
 def read_onnx(path: Path) -> OnnxFile:
     """Read an ONNX file; a `FileError` says why it can't be applied to images."""
+    check_readable(path, "an ONNX file")
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
@@ -52,8 +54,6 @@ def read_onnx(path: Path) -> OnnxFile:
                 f"{path} has {size / 2**30:.1f} GB, more than the 2 GB of an ONNX file."
             )
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise FileError(f"There is no file {path}; check its name and folder.") from None
     except OSError as error:
         raise FileError(f"Can't read {path}: {error.strerror or error}.") from error
     return parse_onnx(content, path)
@@ -112,7 +112,13 @@ def _check_weights(content: bytes, path: Path) -> None:
                 f"{path} keeps weights ({weights.name}) in another file, which is not read: export "
                 "it as one file."
             )
-        values = onnx.numpy_helper.to_array(weights)
+        try:
+            values = onnx.numpy_helper.to_array(weights)
+        except (ValueError, TypeError, KeyError) as error:
+            raise FileError(
+                f"{path} has weights ({weights.name}) that are not of the shape or kind that it "
+                f"says ({error}): use another copy of it."
+            ) from error
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise FileError(
                 f"{path} has weights ({weights.name}) that are NaN or infinite, so nothing but NaN "

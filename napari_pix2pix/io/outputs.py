@@ -62,6 +62,8 @@ def check_replaceable(path: Path, *, folder: bool = False) -> None:
     if not os.path.lexists(path):
         return
     mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        raise FileError(f"Can't write {path}: its links lead in a circle; choose another name.")
     if stat.S_ISDIR(mode) != folder:
         raise FileError(f"Can't write {path}: {'a file' if folder else 'a folder'} has that name.")
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

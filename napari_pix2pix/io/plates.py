@@ -209,8 +209,8 @@ def write_plate(path: Path, like: Plate) -> None:
             name=attributes.get("name"),
         )
         for well, fields in like.fields.items():
-            named = {image["path"]: image for image in _images(like.path, well)}
-            images = [_known(named[field], "path", "acquisition") for field in fields]
+            named = {str(image["path"]): image for image in _images(like.path, well)}
+            images = [{"path": field, **_known(named[field], "acquisition")} for field in fields]
             write_well_metadata(zarr.create_group(path / well), images)
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pix2pix.errors import FileError
+from napari_pix2pix.io._regular_files import check_readable
 from napari_pix2pix.io.paths import replacing
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]  # by the names of the weights, in their order
@@ -143,6 +144,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Such files are pickles, which could hold code: PyTorch reads the weights alone and refuses all
     else. Prefixes that wrappers put before names are removed.
     """
+    check_readable(path, "a file of weights")
     try:
         file = path.open("rb")
     except OSError as error:

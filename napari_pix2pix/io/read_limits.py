@@ -114,11 +114,20 @@ def check_sparse(claimed: int, path: Path) -> None:
 
 def check_metadata(path: Path) -> None:
     """Refuse a description of an image that is larger than any: it would be read as a whole."""
+    _check_text(path, "describes an image", "name the image")
+
+
+def check_table(path: Path) -> None:
+    """Refuse a table of pairs that is larger than any: it would be read as a whole."""
+    _check_text(path, "lists pairs", "cut it into several tables")
+
+
+def _check_text(path: Path, does: str, remedy: str) -> None:
     size, most = _own_size(path), read_limit() // 4
     if size > most:
         raise FileError(
-            f"{path} describes an image in {_in_mb(size)} of text, and at most {_in_mb(most)} are "
-            f"read: name the image, or raise the limit ({VARIABLE}, in MB).",
+            f"{path} {does} in {_in_mb(size)} of text, and at most {_in_mb(most)} are read: "
+            f"{remedy}, or raise the limit ({VARIABLE}, in MB).",
             remedies=(Remedy.READ_LIMIT,),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari_pix2pix.errors import FileError
+from napari_pix2pix.errors import Pix2PixError, own_errors
 from napari_pix2pix.io.model_header import is_foreign, read_header
 from napari_pix2pix.widgets.commands import open_dock
 
@@ -21,6 +21,7 @@ def get_reader(path: str | list[str]) -> Callable[[Any], list[tuple[None]]] | No
     return open_model
 
 
+@own_errors()
 def open_model(path: Any) -> list[tuple[None]]:
     """Choose a model file in the Apply dock of the viewer in front; it adds no layer."""
     import napari
@@ -33,10 +34,10 @@ def open_model(path: Any) -> list[tuple[None]]:
 
 def _is_model(path: Path) -> bool:
     """Whether a file looks like a model; of PyTorch's, only reading all of it tells."""
-    if is_foreign(path):
-        return True
     try:
-        read_header(path)
-    except FileError:
+        with own_errors():
+            if not is_foreign(path):
+                read_header(path)
+    except Pix2PixError:
         return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_pix2pix.errors import own_errors
 from napari_pix2pix.napari_layers.samples import SAMPLES, LayerData, Sample, SampleName
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def open_sample(viewer: napari.viewer.Viewer, name: SampleName) -> Sample:
     return sample
 
 
+@own_errors()
 def _open(name: SampleName) -> list[LayerData]:
     """Return what napari is about to add to the viewer in front."""
     import napari

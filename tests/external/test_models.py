@@ -430,3 +430,27 @@ def test_engine_is_in_no_file(tmp_path):
     assert (info.engine, info.is_external) == ("onnx", True)
     assert not {"engine", "is_external"} & {*info.to_header()}
     assert replace(info, engine="torch", is_external=False).to_header() == info.to_header()
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        (2**62, "are tried: export it with free or smaller sides"),
+        (50_000, "takes windows of 50000 x 50000 pixels alone, 10000 MB of source"),
+        (None, "not of the shape or kind"),
+    ],
+)
+def test_sizes_that_no_network_has_are_refused(tmp_path, side, message):
+    import onnx
+
+    path = onnx_file(tmp_path / "net.onnx", side=32)
+    lying = onnx.load(path)
+    if side is not None:
+        for end in (lying.graph.input[0], lying.graph.output[0]):
+            for axis in (2, 3):
+                end.type.tensor_type.shape.dim[axis].dim_value = side
+    else:
+        lying.graph.initializer[0].dims[0] = 2**40
+    onnx.save(lying, path)
+    with pytest.raises(FileError, match=message):
+        load(path)

@@ -473,3 +473,22 @@ def test_files_that_change_while_they_are_read_are_said(tmp_path):
         path.unlink()
     (sentence,) = sets.changes()
     assert "source.tif and 1 more changed" in sentence
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_table_that_is_a_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pairs.csv")
+    with pytest.raises(FileError, match="is a pipe, not a file: name a table of pairs"):
+        read_table(tmp_path / "pairs.csv")
+
+
+def test_table_that_is_larger_than_any_is_not_read(tmp_path):
+    with (tmp_path / "pairs.csv").open("wb") as file:
+        file.truncate(1 << 33)
+    with pytest.raises(FileError, match=r"lists pairs in 8590 MB of text.*cut it into several"):
+        read_table(tmp_path / "pairs.csv")
+
+
+def test_name_of_a_table_that_no_system_takes_is_refused():
+    with pytest.raises(FileError, match="can't be read"):
+        read_table("a\0b.csv")

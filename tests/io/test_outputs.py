@@ -121,3 +121,10 @@ def test_a_folder_is_deleted_only_with_what_is_known(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(FileError, match="also holds notes"):
         check_only(tmp_path, ["run.json"])
+
+
+def test_links_that_lead_in_a_circle_are_called_so(tmp_path):
+    (tmp_path / "a.tif").symlink_to(tmp_path / "a.tif")
+    for folder in (False, True):
+        with pytest.raises(FileError, match="its links lead in a circle"):
+            check_replaceable(tmp_path / "a.tif", folder=folder)

@@ -1,5 +1,6 @@
 """Model files that are opened with napari, or dropped on a dock."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QApplication
 from safetensors.numpy import save_file
 
 import napari_pix2pix
+from napari_pix2pix.errors import UnexpectedError
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.evaluate.dock import EvaluateDock
 from napari_pix2pix.widgets.reader import get_reader
@@ -89,3 +91,18 @@ def test_model_that_is_dropped_on_the_evaluate_dock_is_evaluated(viewer, qtbot, 
     assert drop(dock, model)
     assert dock._view.what.currentIndex() == 1
     assert dock._view.picker.model.path == model
+
+
+def test_pipe_or_reading_that_fails_oddly_is_no_model(tmp_path, monkeypatch, model):
+    if hasattr(os, "mkfifo"):
+        for name in ("a.safetensors", "b.pth", "c.onnx", "d.zip", "rdf.yaml"):
+            os.mkfifo(tmp_path / name)
+            assert get_reader(str(tmp_path / name)) is None
+    monkeypatch.setattr("napari_pix2pix.widgets.reader.read_header", lambda _: {}["a"])
+    assert get_reader(str(model)) is None
+
+
+def test_what_nobody_foresaw_is_our_error_when_a_model_is_opened(viewer, monkeypatch, model):
+    monkeypatch.setattr("napari_pix2pix.widgets.reader.open_dock", lambda *_: {}["a"])
+    with pytest.raises(UnexpectedError, match="KeyError"):
+        get_reader(str(model))(str(model))

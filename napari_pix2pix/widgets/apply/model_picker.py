@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.io.hub import PREFIX, is_hub_name
 from napari_pix2pix.io.model_header import is_external
 from napari_pix2pix.io.paths import as_path
@@ -38,7 +38,7 @@ from napari_pix2pix.widgets.common.elements import (
     runs_button,
 )
 from napari_pix2pix.widgets.common.known_models import MODEL_FILES, NO_MODEL, ModelEntry, models
-from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.runner import Runner, errors_in_words
 from napari_pix2pix.widgets.common.settings import read_settings
 
 if TYPE_CHECKING:
@@ -200,12 +200,13 @@ class ModelPicker(QWidget):
         self._model, self._info = model, None
         error = description = ""
         try:
-            if model is not None and model.is_unread:
-                description = f"Reading {model.name} …"
-            elif model is not None:
-                self._info = model.read_info()
-                description = "\n".join(card_sentences(self._info))
-        except FileError as problem:
+            with errors_in_words():
+                if model is not None and model.is_unread:
+                    description = f"Reading {model.name} …"
+                elif model is not None:
+                    self._info = model.read_info()
+                    description = "\n".join(card_sentences(self._info))
+        except Pix2PixError as problem:
             error = str(problem)
         self.error.set_text(error)
         self.description.set_text(description)
@@ -259,8 +260,9 @@ class ModelPicker(QWidget):
     def _load(self, begin: Callable[[], None], text: str) -> None:
         """Begin to load a model, and say so."""
         try:
-            begin()
-        except InputError as error:
+            with errors_in_words():
+                begin()
+        except Pix2PixError as error:
             self.error.set_text(str(error))
             return
         self._awaited = True

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from qtpy.QtWidgets import QWidget
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.widgets.common.closing import ClosingGuard
 from napari_pix2pix.widgets.common.last_result import find_last_result
 from napari_pix2pix.widgets.common.layer_choice import unwrapped
 from napari_pix2pix.widgets.common.layer_order import join_names
+from napari_pix2pix.widgets.common.runner import errors_in_words
 from napari_pix2pix.widgets.compare._shown import SideBySide
 from napari_pix2pix.widgets.compare._swipe import Swipe
 from napari_pix2pix.widgets.compare._view import SIDES, STEPS, CompareView
@@ -177,14 +178,16 @@ class CompareDock(QWidget):
 
     def _try_to_swipe(self) -> None:
         try:
-            self.swipe()
-        except InputError as error:
+            with errors_in_words():
+                self.swipe()
+        except Pix2PixError as error:
             self._view.problem.set_text(str(error))
 
     def _try_to_show_side_by_side(self) -> None:
         try:
-            self.show_side_by_side()
-        except InputError as error:
+            with errors_in_words():
+                self.show_side_by_side()
+        except Pix2PixError as error:
             self._view.problem.set_text(str(error))
 
     def _index(self, layer: Layer) -> int:

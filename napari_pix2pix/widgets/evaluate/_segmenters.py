@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
 
-from napari_pix2pix.errors import FileError, InputError
+from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.io.paths import as_path
 from napari_pix2pix.widgets.apply.work import load_known
 from napari_pix2pix.widgets.common.elements import Choice
 from napari_pix2pix.widgets.common.known_models import MODEL_FILES, ModelEntry, models
+from napari_pix2pix.widgets.common.runner import errors_in_words
 from napari_pix2pix.widgets.common.settings import read_settings
 
 if TYPE_CHECKING:
@@ -91,20 +92,24 @@ class SegmenterChoice(Choice):
 
     def _take(self, index: int) -> None:
         if index < len(_FIXED):
-            self.choose("otsu" if index else None)
+            self._try_to_choose("otsu" if index else None)
         elif index < len(_FIXED) + len(self._models):
-            self.choose(self._models[index - len(_FIXED)])
+            self._try_to_choose(self._models[index - len(_FIXED)])
         else:
             self._ask()
 
     def _ask(self) -> None:
-        """Ask for the file of a model; what can't be used is said in its place."""
+        """Ask for the file of a model."""
         folder = str(read_settings().models_folder)
         kinds = f"{MODEL_FILES};;All files (*)"
         path, _ = QFileDialog.getOpenFileName(self, "Open a model that makes labels", folder, kinds)
+        self._try_to_choose(Path(path) if path else self._value)
+
+    def _try_to_choose(self, value: Finder | Path) -> None:
         try:
-            self.choose(Path(path) if path else self._value)
-        except (FileError, InputError) as error:
+            with errors_in_words():
+                self.choose(value)
+        except Pix2PixError as error:
             self.refresh()
             self.refused.emit(str(error))
 
@@ -129,7 +134,8 @@ def check_makes_labels(name: str, kind: str) -> None:
 def _makes_labels(entry: ModelEntry) -> bool:
     """Whether a model is known to make labels of images; files that can't be read do not."""
     try:
-        info = None if entry.is_unread else entry.read_info()
-    except FileError:
+        with errors_in_words():
+            info = None if entry.is_unread else entry.read_info()
+    except Pix2PixError:
         return False
     return info is not None and bool(info.channels) and info.target_codec.kind != "image"

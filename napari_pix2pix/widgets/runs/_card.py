@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pix2pix.errors import FileError, plural
+from napari_pix2pix.errors import Pix2PixError, plural
 from napari_pix2pix.metrics.names import describe_score, primary_metric
 from napari_pix2pix.training.model_info import ModelInfo
 from napari_pix2pix.widgets.common.elements import (
@@ -25,6 +25,7 @@ from napari_pix2pix.widgets.common.elements import (
     push_button,
     row_of,
 )
+from napari_pix2pix.widgets.common.runner import errors_in_words
 from napari_pix2pix.widgets.common.settings import in_bytes
 from napari_pix2pix.widgets.runs.records import KeptRun
 
@@ -80,8 +81,9 @@ class RunCard(QFrame):
         self.run = run
         info, error = None, ""
         try:
-            info = run.info()
-        except FileError as problem:
+            with errors_in_words():
+                info = run.info()
+        except Pix2PixError as problem:
             error = str(problem)
         self.error.set_text(error)
         for line, text in ((self.name, run.name), (self.note, run.record.note)):

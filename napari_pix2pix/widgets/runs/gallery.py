@@ -15,6 +15,7 @@ from napari_pix2pix.training.config import AppliedWeights
 from napari_pix2pix.widgets.commands import open_dock
 from napari_pix2pix.widgets.common.elements import Scroll, Sentence
 from napari_pix2pix.widgets.common.known_models import models
+from napari_pix2pix.widgets.common.runner import errors_in_words
 from napari_pix2pix.widgets.common.saving import ModelSaver, Written, remember_saved
 from napari_pix2pix.widgets.common.settings import in_bytes, read_settings
 from napari_pix2pix.widgets.runs._card import RunCard
@@ -86,7 +87,8 @@ class RunGallery(QDialog):
         """Continue an interrupted run in the Train dock."""
         self.message.set_text("")
         try:
-            open_dock(self._viewer, "Train").resume_run(run)
+            with errors_in_words():
+                open_dock(self._viewer, "Train").resume_run(run)
         except Pix2PixError as error:
             self.message.set_text(
                 f"{error} Or press Use to apply it as it is, or Train on to start from it."
@@ -132,7 +134,8 @@ class RunGallery(QDialog):
     def _try(self, change: Callable[[], object]) -> None:
         self.message.set_text("")
         try:
-            change()
+            with errors_in_words():
+                change()
         except Pix2PixError as error:
             self.message.set_text(str(error))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from napari_pix2pix.errors import FileError, plural
+from napari_pix2pix.errors import FileError, Pix2PixError, own_errors, plural
 from napari_pix2pix.io.processes import ProcessRecord
 from napari_pix2pix.metrics.names import primary_metric
 from napari_pix2pix.training.config import AppliedWeights
@@ -227,8 +227,9 @@ def describe_run(run: KeptRun) -> str:
 def _facts(run: KeptRun) -> str:
     """Say how many steps a run has done, and its score beside the baseline's."""
     try:
-        info = run.info()
-    except FileError:
+        with own_errors():
+            info = run.info()
+    except Pix2PixError:
         return "can't be read"
     facts = plural(info.steps, "step")
     if info.scores is None:

@@ -11,10 +11,11 @@ from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_pix2pix.data.derived import DerivedKind
 from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, Pix2PixError
 from napari_pix2pix.napari_layers import CopyMode
 from napari_pix2pix.training.config import DERIVE_FIELDS, derive_fields
 from napari_pix2pix.widgets.common.elements import Choice, lay_out_column
+from napari_pix2pix.widgets.common.runner import errors_in_words
 from napari_pix2pix.widgets.runs.file_choice import FileChoice
 from napari_pix2pix.widgets.runs.records import LayerNames
 from napari_pix2pix.widgets.train._config_form import ConfigForm
@@ -197,8 +198,9 @@ class DataSource(QWidget):
         opened = []
         for index, row in enumerate(rows):
             try:
-                opened.append(row.pair(copy=copy, with_source=self.has_source))
-            except InputError as error:
+                with errors_in_words():
+                    opened.append(row.pair(copy=copy, with_source=self.has_source))
+            except Pix2PixError as error:
                 if row.layers:  # an empty row is not an error
                     self.pairs.show_error(index, str(error))
                 raise

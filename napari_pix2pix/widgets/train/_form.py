@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_pix2pix.data.pair import Pair
-from napari_pix2pix.errors import ConfigError, InputError
+from napari_pix2pix.errors import ConfigError, Pix2PixError
 from napari_pix2pix.napari_layers import transforms_differ
 from napari_pix2pix.training.config import DERIVE_FIELDS, TrainConfig
 from napari_pix2pix.widgets.common.elements import (
@@ -20,7 +20,7 @@ from napari_pix2pix.widgets.common.elements import (
     push_button,
     row_of,
 )
-from napari_pix2pix.widgets.common.runner import LatestOnly
+from napari_pix2pix.widgets.common.runner import LatestOnly, errors_in_words
 from napari_pix2pix.widgets.common.settings import (
     expected_seconds,
     follow_preferences,
@@ -189,9 +189,10 @@ class TrainForm(QWidget):
         self.groups.clear_error()
         self.data.derive.clear_error()
         try:
-            chosen = self.data.open(copy=False)
-            config = TrainConfig(**self.fields)
-        except (InputError, ConfigError) as error:
+            with errors_in_words():
+                chosen = self.data.open(copy=False)
+                config = TrainConfig(**self.fields)
+        except Pix2PixError as error:
             self._on_error(str(error))
             return
         self._checked_pairs = chosen.pairs
@@ -270,8 +271,9 @@ class TrainForm(QWidget):
     def _on_hold_out(self, index: int) -> None:
         before = self.groups.values().get("hold_out", "")
         try:
-            wanted = with_shown_frame(before, self._viewer, self.data.choices(), index)
-        except InputError as error:
+            with errors_in_words():
+                wanted = with_shown_frame(before, self._viewer, self.data.choices(), index)
+        except Pix2PixError as error:
             self.pairs.show_error(index, str(error))
         else:
             self.groups.set_value("hold_out", wanted)
@@ -290,17 +292,19 @@ class TrainForm(QWidget):
 
     def _on_patches(self) -> None:
         try:
-            chosen, config = self.data.open(copy=False), TrainConfig(**self.fields)
-        except (InputError, ConfigError) as error:
+            with errors_in_words():
+                chosen, config = self.data.open(copy=False), TrainConfig(**self.fields)
+        except Pix2PixError as error:
             self._show_error(str(error))
             return
         PatchPreview(chosen.open, config, self.options.start_from, self).show()
 
     def _on_compare(self) -> None:
         try:
-            chosen = self.data.open(copy="small")
-            TrainConfig(**self.fields)
-        except (InputError, ConfigError) as error:
+            with errors_in_words():
+                chosen = self.data.open(copy="small")
+                TrainConfig(**self.fields)
+        except Pix2PixError as error:
             self._show_error(str(error))
             return
         if self.comparison is not None:
@@ -327,8 +331,9 @@ class TrainForm(QWidget):
         """Show the fields of the last training, as far as this version knows them."""
         fields = remembered_fields(_REMEMBERED)
         try:
-            self.set_fields(fields)
-        except ConfigError:
+            with errors_in_words():
+                self.set_fields(fields)
+        except Pix2PixError:
             fields = {}
         self._remembers = bool(fields)
         precision = read_settings().precision

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import Pix2PixError
 from napari_pix2pix.napari_layers import Snapshot, snapshot
 from napari_pix2pix.napari_layers.matching import (
     resampled_data,
@@ -16,7 +16,7 @@ from napari_pix2pix.napari_layers.matching import (
 )
 from napari_pix2pix.training.events import Control
 from napari_pix2pix.widgets.common.layer_choice import insert_inactive, unwrapped
-from napari_pix2pix.widgets.common.runner import Runner
+from napari_pix2pix.widgets.common.runner import Runner, errors_in_words
 from napari_pix2pix.widgets.train._pair_rows import PairChoice
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 def can_resample(choice: PairChoice) -> bool:
     """Whether all targets show the field of the source in other numbers of pixels."""
     try:
-        source = snapshot(choice.sources[0], copy=False)
-        targets = [snapshot(layer, copy=False) for layer in choice.targets]
-    except InputError:
+        with errors_in_words():
+            source = snapshot(choice.sources[0], copy=False)
+            targets = [snapshot(layer, copy=False) for layer in choice.targets]
+    except Pix2PixError:
         return False
     return all(shows_same_field(target, source) for target in targets)
 

@@ -106,3 +106,19 @@ def test_halo_that_does_not_fit_is_refused(dock, picker, qtbot, tmp_path):
     until_loaded(qtbot, picker)
     assert "less than half of the window" in picker.error.text()
     assert picker.halo.value == 4
+
+
+def test_what_nobody_foresaw_in_a_file_is_said_below_the_choice(
+    dock, picker, tmp_path, inverter, monkeypatch
+):
+    inverter.save(tmp_path / "m.safetensors")
+    monkeypatch.setattr(
+        "napari_pix2pix.widgets.common.known_models.read_model_info", lambda _: {}["a"]
+    )
+    dock.set_model(tmp_path / "m.safetensors")
+    assert "Something unexpected went wrong (KeyError: 'a')" in picker.error.text()
+    assert picker.model is None
+    dock.set_model(None)
+    monkeypatch.setattr(picker._loader, "fetch", lambda _: {}["b"])
+    dock.set_model("hf:lab/nuclei")
+    assert "(KeyError: 'b')" in picker.error.text()

@@ -165,3 +165,12 @@ def test_any_kind_of_layer_is_swiped(viewer, dock, layers, kind):
     expected = image[:, 48:]
     shown = {"rgb": lambda: data[..., 0], "stack": lambda: data[1]}.get(kind, lambda: data)()
     np.testing.assert_array_equal(np.asarray(shown), expected)
+
+
+@pytest.mark.parametrize(
+    ("method", "button"), [("swipe", "swipe"), ("show_side_by_side", "beside")]
+)
+def test_what_nobody_foresaw_is_said_in_the_dock(dock, monkeypatch, method, button):
+    monkeypatch.setattr(dock, method, lambda: {}["a"])
+    getattr(dock._view, button).click()
+    assert "Something unexpected went wrong (KeyError: 'a')" in dock._view.problem.text()

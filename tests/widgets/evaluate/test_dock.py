@@ -435,3 +435,17 @@ def test_options_are_those_of_the_last_time(viewer, dock, qtbot):
     again._view.kind.value = "image"
     again._view.what.setCurrentIndex(0)
     assert again.segmenter == "otsu"
+
+
+def test_file_of_a_segmenter_that_fails_oddly_is_said(dock, tmp_path, monkeypatch):
+    make_model(noise(64, 64), 1 - noise(64, 64)).save(tmp_path / "m.safetensors")
+    box = dock._view.segmenter
+    asked = "napari_pix2pix.widgets.evaluate._segmenters.QFileDialog.getOpenFileName"
+    monkeypatch.setattr(asked, lambda *_: (str(tmp_path / "m.safetensors"), ""))
+    known = "napari_pix2pix.widgets.common.known_models.read_model_info"
+    monkeypatch.setattr(known, lambda _: {}["a"])
+    said = []
+    box.refused.connect(said.append)
+    box.activated.emit(box.count() - 1)
+    assert "Something unexpected went wrong (KeyError: 'a')" in said[0]
+    assert box.value is None

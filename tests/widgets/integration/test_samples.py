@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from helpers import apply_and_wait, apply_without_error, choose, make_model, noise
 
-from napari_pix2pix.errors import InputError
+from napari_pix2pix.errors import InputError, UnexpectedError
 from napari_pix2pix.inference.options import PredictOptions
 from napari_pix2pix.napari_layers import KEY
+from napari_pix2pix.widgets import samples
 from napari_pix2pix.widgets.common.known_models import models
 
 
@@ -160,3 +161,12 @@ def test_uncertainty_comes_from_what_a_model_has(viewer, dock, fields, expected)
     assert options.samples == 8
     assert {name: getattr(options, name) for name in expected} == expected
     assert dock.check() == ""
+
+
+def test_what_nobody_foresaw_is_our_error_when_a_sample_is_opened(monkeypatch):
+    def fail(_self):
+        raise KeyError("a")
+
+    monkeypatch.setattr("napari_pix2pix.napari_layers.samples.Sample.layers", fail)
+    with pytest.raises(UnexpectedError, match="KeyError"):
+        samples.stain_nuclei()

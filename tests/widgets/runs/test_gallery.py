@@ -168,3 +168,9 @@ def test_many_cards_come_one_after_the_other(gallery, keep, qtbot):
     qtbot.waitUntil(lambda: len(gallery.cards) == 12)
     column = [gallery._column.itemAt(at).widget() for at in range(12)]
     assert [card.run.path for card in column] == [run.path for run in reversed(runs)]
+
+
+def test_what_nobody_foresaw_in_a_run_is_said_on_its_card(gallery, keep, monkeypatch):
+    monkeypatch.setattr("napari_pix2pix.widgets.runs.records._read_info", lambda *_: {}["a"])
+    card = card_of(gallery, keep())
+    assert "Something unexpected went wrong (KeyError: 'a')" in card.error.text()

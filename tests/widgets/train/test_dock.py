@@ -764,3 +764,16 @@ def test_half_a_pair_is_refused_in_words(make_dock):
         with pytest.raises(InputError, match=f"Choose a layer as {side}"):
             dock.train()
         assert dock.state == "idle"
+
+
+def test_what_nobody_foresaw_in_a_slot_is_said_in_the_dock(make_dock, monkeypatch):
+    _, dock = make_dock()
+    form = dock.view.form
+    monkeypatch.setattr(form.data, "open", lambda **_: {}["a"])
+    form._on_due()
+    assert "(KeyError: 'a')" in form.wrong.text()
+    for button in (form.patches, form.compare):
+        form.wrong.set_text("")
+        button.setEnabled(True)
+        button.click()
+        assert "(KeyError: 'a')" in form.wrong.text()
