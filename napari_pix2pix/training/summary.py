@@ -63,15 +63,14 @@ def describe_pairs(
 ) -> str:
     """Describe a training set in sentences, with the names of the first pair's images.
 
-    They are ``names``, or else the two parts of the pair's name; a name of one part is the
-    target's.
+    They are ``names``, or else the two parts of the pair's name.
 
     ``phase, 512 x 512, one channel → DAPI, one channel. Aligned within 0.1 px. 28 training
     patches.``
     """
     first = pairs[0]
     parts = first.name.split(" -> ")
-    given, made = names or (parts if len(parts) == 2 else ("source", first.name))
+    given, made = names or (parts if len(parts) == 2 else ("source", "target"))
     size = f"{first.height} x {first.width}"
     if len({(pair.height, pair.width) for pair in pairs}) > 1:
         size += " and other sizes"

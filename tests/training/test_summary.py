@@ -104,4 +104,4 @@ def test_neighbours_of_a_plane_are_no_channels():
 def test_pairs_without_a_source_have_no_alignment():
     pair = Pair(None, flat(3, 9, 9), name="cells")
     said = describe_pairs([open_pair(pair)], NO_SOURCE, CLASSES, patches=1, alignment=UNKNOWN)
-    assert said == "cells, 3 classes, 9 x 9, 3 frames. 1 training patch."
+    assert said == "target, 3 classes, 9 x 9, 3 frames. 1 training patch."

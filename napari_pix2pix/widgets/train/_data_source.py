@@ -209,7 +209,10 @@ class DataSource(QWidget):
             parts[row.held_out].append(pair)
         if not parts[False]:
             raise InputError("All pairs are held out: untick one, to train on it.")
-        sets = TrainingSets(parts[False], parts[True])
+        first = next(row for row in rows if not row.held_out)
+        target = " + ".join(layer.name for layer in first.targets)
+        names = None if self.has_source else ("source", target)
+        sets = TrainingSets(parts[False], parts[True], names=names)
         # The network knows pairs by their place: those that are held out come last.
         order = sorted(range(len(rows)), key=lambda index: rows[index].held_out)
         return ChosenPairs(

@@ -89,7 +89,7 @@ class ListedFiles:
         if files.halves is not None:
             left, right = (f"{side} half of {_file_name(files.target)}" for side in _SIDES)
             return (left, right) if files.halves == "AtoB" else (right, left)
-        source = "" if files.source is None else _file_name(files.source)
+        source = "source" if files.source is None else _file_name(files.source)
         return source, _file_name(files.target)
 
     @cached_property

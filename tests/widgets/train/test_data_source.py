@@ -147,6 +147,7 @@ def test_sources_are_left_out_or_derived(data, viewer, folders):
     chosen = data.open(copy=False)
     assert chosen.open().train[0].source is None
     assert (chosen.name, data.values()) == ("cells", {})
+    assert chosen.open().names == ("source", "cells")  # as its summary calls them
     data.set_source("edges")
     assert data.values() == {"derive": "edges"}
     data.set_files(FileChoice(origin="folders", target=folders[1]))
