@@ -77,11 +77,13 @@ def sample(
     napari-pix2pix sample cells.safetensors -o cells/ --condition GFP --n 4 --size 256 --seed 1
     """  # noqa: D301 (click's mark for lines that are not to be wrapped)
     from napari_pix2pix._load import load
+    from napari_pix2pix.inference.options import PredictOptions
     from napari_pix2pix.io.outputs import check_apart
     from napari_pix2pix.io.paths import make_folder
     from napari_pix2pix.io.writing import write_generated
 
     translator = load(model, weights=weights)
+    PredictOptions(samples=max(count, 1))  # refuses too many before each has a name
     paths = [out / f"sample_{number:03d}.tif" for number in range(count)]
     check_apart(paths, [model])
     make_folder(out)

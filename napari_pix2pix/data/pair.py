@@ -24,7 +24,7 @@ from napari_pix2pix.data.lazy_image import (
     as_lazy_image,
 )
 from napari_pix2pix.data.outliers import HotPixels
-from napari_pix2pix.errors import InputError, StoppedError, plural
+from napari_pix2pix.errors import InputError, StoppedError, own_errors, plural
 
 _should_stop: ContextVar[Callable[[], bool]] = ContextVar("should_stop", default=lambda: False)
 
@@ -76,6 +76,7 @@ class Pair:
     name: str = ""
     group: Hashable | None = None
 
+    @own_errors()
     def __repr__(self) -> str:
         parts = [f"source={_describe(self.source)}", f"target={_describe(self.target)}"]
         parts += [

@@ -99,7 +99,9 @@ def complete(
             on_tile(done, len(blocks))
     if unread:
         unread.sort(key=lambda report: report.block.number)
-        raise FileError(_unread_note(unread, len(blocks), image), remedies=(Remedy.RESUME,))
+        image.discard_if_empty()
+        remedies = (Remedy.RESUME,) if image.done else ()
+        raise FileError(_unread_note(unread, len(blocks), image), remedies=remedies)
 
 
 def _measure(image: ResumableImage, worker: BlockWorker, frames: set[int]) -> OfFrames:
@@ -133,8 +135,10 @@ def _ahead(
 def _unread_note(unread: list[BlockReport], count: int, image: ResumableImage) -> str:
     first, more = unread[0], len(unread) - 1
     others = f" and {plural(more, 'other block')}" if more else ""
+    said = f"The source can't be read at {first.block}{others} ({first.why})"
+    if not image.done:
+        return f"{said}: repair the source, and translate it again."
     return (
-        f"The source can't be read at {first.block}{others} ({first.why}). The other "
-        f"{count - len(unread)} of {count} blocks are finished and kept in "
+        f"{said}. The other {count - len(unread)} of {count} blocks are finished and kept in "
         f"{part_folder(image.path)}: repair the source and resume the run."
     )

@@ -13,7 +13,7 @@ from napari_pix2pix.data.pair import (
     stop_if_asked,
     stop_when,
 )
-from napari_pix2pix.errors import InputError, StoppedError
+from napari_pix2pix.errors import InputError, StoppedError, UnexpectedError
 
 ALL = slice(None)
 
@@ -282,3 +282,15 @@ def test_more_planes_than_there_are_can_not_be_cut():
     stack = np.zeros((4, 30, 32))
     with pytest.raises(InputError, match="leaves nothing of the pair"):
         correct_shift(Pair(stack, stack), (0, 0), -4)
+
+
+def test_array_that_fails_when_it_is_described_is_an_error_of_ours():
+    class Odd:
+        dtype = np.dtype("uint8")
+
+        @property
+        def shape(self):
+            return {}["a"]
+
+    with pytest.raises(UnexpectedError, match="KeyError: 'a'"):
+        repr(Pair(Odd(), Odd()))

@@ -12,7 +12,7 @@ from napari_pix2pix.errors import FileError, InputError
 from napari_pix2pix.io.datasets import list_table, read_pairs, read_table, write_table
 from napari_pix2pix.io.pair_files import ReadOptions, find_pairs
 from napari_pix2pix.io.paths import expand_paths
-from napari_pix2pix.io.plates import plates_of, read_plate
+from napari_pix2pix.io.plates import plates_of, read_plate, write_plate
 from napari_pix2pix.io.reading import read_image
 
 NAMES = ["A/1/0", "A/1/1", "A/2/0", "B/1/0", "B/12/0", "B/12/1"]
@@ -240,3 +240,15 @@ def test_fields_that_are_named_one_by_one_are_no_plate(tmp_path):
         assert plates_of(given, expand_paths(given)) == []
     labels = path / "*" / "*" / "*" / "labels" / "nuclei"
     assert plates_of(labels, expand_paths(labels)) == []
+
+
+def test_field_that_is_named_by_a_number_is_written_by_its_name(tmp_path):
+    path = plate(tmp_path)
+    group = zarr.open_group(path / "A" / "1", mode="r+")
+    images = [{**image, "path": int(image["path"])} for image in group.attrs["well"]["images"]]
+    group.attrs["well"] = {"images": images}
+    written = tmp_path / "other.zarr"
+    write_plate(written, read_plate(path))
+    attributes = zarr.open_group(written / "A" / "1").attrs
+    images = attributes.get("ome", attributes)["well"]["images"]
+    assert [image["path"] for image in images] == ["0", "1"]

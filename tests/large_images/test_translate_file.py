@@ -417,6 +417,18 @@ def test_a_chunk_that_can_not_be_read_is_named_and_the_rest_kept(
     assert near(read_image(out).data, gray(gray_noise(2, 70, 90), tile=0))
 
 
+def test_a_source_of_which_nothing_can_be_read_leaves_nothing(gray, tmp_path):
+    write_image(tmp_path / "in.zarr", gray_noise(32, 32))
+    for chunk in (tmp_path / "in.zarr").rglob("c/**/*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"no chunk")
+    out = tmp_path / "out.zarr"
+    with pytest.raises(FileError, match="repair the source, and translate it again") as caught:
+        apply(gray, tmp_path / "in.zarr", out)
+    assert caught.value.remedies == ()
+    assert [file.name for file in tmp_path.iterdir()] == ["in.zarr"]
+
+
 def test_a_chunk_of_nan_is_warned_of(tmp_path):
     image = np.random.default_rng(0).random((70, 90), dtype=np.float32)
     model = train(image, 1 - image, **TINY)

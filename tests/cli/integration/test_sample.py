@@ -65,6 +65,7 @@ def test_nothing_is_replaced_unasked(model, tmp_path, invoke, sentence):
     ("options", "words"),
     [
         ("--n 0", "n must be 1 or more, got 0"),
+        ("--n 1000000000", "samples must be less than or equal to 10000"),
         ("--condition GFP --size 8x0", "width must be 1 or more, got 0"),
         ("--condition GFP --size 8x8x8x8", "'8x8x8x8' is not a size: give 256, height and width"),
         ("--condition GFP --size 8x8x8", "a number of pixels or (height, width), got (8, 8, 8)"),
