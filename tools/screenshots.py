@@ -134,7 +134,9 @@ def choose_files(data: Path, theme: str) -> None:
     for section in apply.findChildren(Section):
         if section.toggleButton().text() == "Files and folders":
             QTest.mouseClick(section.toggleButton(), Qt.MouseButton.LeftButton)
-    apply.files.choose(folder / "source", Path("results"), ending=".ome.zarr", overwrite=False)
+    apply.files.choose(
+        folder / "source", Path("results"), ending=".ome.zarr", overwrite=False, acquisition=None
+    )
     QTest.qWait(600)
     apply.findChild(Scroll).ensureWidgetVisible(apply.files)
     picture(viewer, f"apply-files-{theme}")
