@@ -94,6 +94,7 @@ def evaluate(
         check_samples,
     )
     from napari_pix2pix.evaluation.evaluate import evaluate_pairs
+    from napari_pix2pix.io.locks import locked
     from napari_pix2pix.io.paths import check_ending
 
     if samples is not None and report is None:
@@ -105,35 +106,36 @@ def evaluate(
         if path is not None:
             check_output(path, overwrite=overwrite)
             check_ending(path, *endings, what=what)
-    translator = load(model, weights=weights, halo=halo)
-    sets = read_pair_sets(
-        named,
-        condition=condition,
-        derive=translator.config.derive if named.target is None else None,
-        test=True,
-        model=translator.info,
-        outputs=(csv, report),
-        read_too=_read_besides(model, segmenter, labels),
-    )
-    chosen = [
-        replace(pair, condition=parse_condition(translator, pair.condition))
-        for pair in sets.validation or sets.train
-    ]
-    scores = evaluate_pairs(
-        translator,
-        chosen,
-        labels=None if labels is None else _read_labels(chosen, named, labels),
-        measures=Measures(None if segmenter is None else _load_segmenter(segmenter)),
-        name=model.name,
-    )
-    say_changes(sets)
-    written = []
-    if csv is not None:
-        scores.to_csv(csv)
-        written.append(csv)
-    if report is not None:
-        scores.report(report, samples=samples)
-        written.append(report)
+    with locked(csv, report):
+        translator = load(model, weights=weights, halo=halo)
+        sets = read_pair_sets(
+            named,
+            condition=condition,
+            derive=translator.config.derive if named.target is None else None,
+            test=True,
+            model=translator.info,
+            outputs=(csv, report),
+            read_too=_read_besides(model, segmenter, labels),
+        )
+        chosen = [
+            replace(pair, condition=parse_condition(translator, pair.condition))
+            for pair in sets.validation or sets.train
+        ]
+        scores = evaluate_pairs(
+            translator,
+            chosen,
+            labels=None if labels is None else _read_labels(chosen, named, labels),
+            measures=Measures(None if segmenter is None else _load_segmenter(segmenter)),
+            name=model.name,
+        )
+        say_changes(sets)
+        written = []
+        if csv is not None:
+            scores.to_csv(csv)
+            written.append(csv)
+        if report is not None:
+            scores.report(report, samples=samples)
+            written.append(report)
     said = filter(None, (scores.verdict, scores.objects))
     lines = [score_table(scores.to_dict()), *said, *(f"Wrote {path}" for path in written)]
     print_result(scores.to_dict(), "\n".join(lines), as_json=as_json)

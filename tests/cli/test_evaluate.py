@@ -7,6 +7,7 @@ import pytest
 from skimage.measure import label
 
 from napari_pix2pix import load, train
+from napari_pix2pix.io.locks import locked
 from napari_pix2pix.io.reading import read_image
 
 
@@ -26,6 +27,15 @@ def test_csv_and_report_are_written_once(given, invoke, succeed, sentence, tmp_p
     assert "source.tif" in page
     assert "exists" in sentence(invoke(*given, "--report", report))
     assert invoke(*given, "--report", report, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["--csv s.csv", "--report r.html"])
+def test_two_runs_write_no_output_together(given, invoke, sentence, tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    with locked(tmp_path / option.split()[1]):
+        said = sentence(invoke(*given, option))
+    assert "is being written by another run" in said
+    assert not (tmp_path / option.split()[1]).exists()
 
 
 def test_segmenters_and_labels(given, invoke, succeed, sentence, write, models, tmp_path):
