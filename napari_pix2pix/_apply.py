@@ -355,9 +355,8 @@ class ImagePredictor(Predictor):
 
     def _open(self, image: Any) -> tuple[LazyImage, list[Snapshot]]:
         """Open an image like those of the training, and return the layers that it is made of."""
-        with own_errors():
-            given, layers = image_of(image, self.source_codec.layout)
-            opened = open_for_codec(given, self.source_codec, self.z_context, self.ndim)
+        given, layers = image_of(image, self.source_codec.layout)
+        opened = open_for_codec(given, self.source_codec, self.z_context, self.ndim)
         if layers:  # of files, channels are chosen by their names
             warn_of_names(opened, self.info.source_channels, stacklevel=5)
         return opened, layers
@@ -368,8 +367,7 @@ class ImagePredictor(Predictor):
         warn_of_type(opened, self.source_codec, stacklevel=5)
         warn_of_pixel_size(opened, options, self, stacklevel=5)
         codecs = self.source_codec, self.target_codec
-        with own_errors():
-            warn_of_intensities(opened, *codecs, self.info.intensities, stacklevel=5)
+        warn_of_intensities(opened, *codecs, self.info.intensities, stacklevel=5)
 
 
 def draw_images(

@@ -28,17 +28,23 @@ def gray():
     return train(noise(64, 64), 1 - noise(64, 64), **TINY)
 
 
-def test_sizes_and_tiles_share_what_is_compiled(gray, monkeypatch):
-    graphs = []
+@pytest.fixture
+def graphs(monkeypatch):
+    """List what is compiled, and run it as it is."""
+    made = []
 
     def backend(graph, _):
-        graphs.append(graph)
+        made.append(graph)
         return graph.forward
 
     compile_ = torch.compile
     monkeypatch.setattr(
         acceleration.torch, "compile", lambda net, **how: compile_(net, backend=backend, **how)
     )
+    return made
+
+
+def test_sizes_and_tiles_share_what_is_compiled(gray, graphs):
     how = {"device": "cpu", "output": "float"}
     for height, width in ((50, 70), (90, 43), (64, 130)):
         image = noise(height, width)
@@ -47,17 +53,7 @@ def test_sizes_and_tiles_share_what_is_compiled(gray, monkeypatch):
     assert 1 <= len(graphs) <= 2  # a batch of one is a case of its own
 
 
-def test_volumes_are_compiled_once_for_all_sizes_and_tiles(monkeypatch):
-    graphs = []
-
-    def backend(graph, _):
-        graphs.append(graph)
-        return graph.forward
-
-    compile_ = torch.compile
-    monkeypatch.setattr(
-        acceleration.torch, "compile", lambda net, **how: compile_(net, backend=backend, **how)
-    )
+def test_volumes_are_compiled_once_for_all_sizes_and_tiles(graphs):
     source = noise(6, 32, 32)
     volumes = train(source, 1 - source, **{**TINY, "ndim": 3, "patch": 24, "depth": 2})
     helpers.as_if_trained(volumes.generator)
